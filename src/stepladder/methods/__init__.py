@@ -1,0 +1,1 @@
+"""The techniques. `CATALOGUE` lists every finished one, explicitly."""
