@@ -1,0 +1,118 @@
+"""Conformance: what must hold for every technique in the catalogue, whatever it does."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from stepladder.core import AccessError, Context, Finding, Method, Record, UnknownName, record_key
+from stepladder.execution import Budget, Progress
+from stepladder.loop import Measured, measure, open_bench
+from stepladder.methods import CATALOGUE, get_method
+from stepladder.store import open_store
+
+DOCS = Path(__file__).parents[2] / "docs" / "methods"
+every_method = pytest.mark.parametrize("method", CATALOGUE, ids=[m.name for m in CATALOGUE])
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Measured, Measured]]:
+    """Every technique run twice on the scripted demo subject, in two stores that know nothing of each other."""
+
+    def run(folder: str) -> dict[str, Measured]:
+        store = open_store(tmp_path_factory.mktemp(folder), progress=Progress(quiet=True), budget=Budget())
+        with store:
+            bench = open_bench(store, "scripted/demo", "refusal_patterns", None, seed=3)
+            done: dict[str, Measured] = {}
+            for method in CATALOGUE:
+                done[method.name] = measure(bench, method, inputs={name: done[name] for name in method.needs})
+            return done
+
+    first, second = run("first"), run("second")
+    return {name: (first[name], second[name]) for name in first}
+
+
+@every_method
+def test_same_seed_gives_the_same_finding(method: Method, measured: dict[str, tuple[Measured, Measured]]) -> None:
+    first, second = measured[method.name]
+    timeless = [m for m in first.finding.measurements if m.name != "added_compute"]
+    assert timeless
+    assert timeless == [m for m in second.finding.measurements if m.name != "added_compute"]
+    assert first.record.key == second.record.key
+
+
+@every_method
+def test_record_and_finding_are_equal_after_a_trip_through_json(
+    method: Method, measured: dict[str, tuple[Measured, Measured]]
+) -> None:
+    record, finding = measured[method.name][0].record, measured[method.name][0].finding
+    assert Record.from_json(record.to_json()) == record
+    assert Finding.from_json(finding.to_json()) == finding
+    assert finding.record == record.key
+
+
+@every_method
+def test_judging_mutates_nothing_and_is_repeatable(method: Method, measured: dict[str, tuple[Measured, Measured]]) -> None:
+    one = measured[method.name][0]
+    before = (one.record.to_json(), [v.to_json() for v in one.verdicts])
+    again = method.judge(one.record, one.verdicts, method.config())
+    assert again == one.finding
+    assert before == (one.record.to_json(), [v.to_json() for v in one.verdicts])
+
+
+@every_method
+def test_every_number_travels_with_its_company(method: Method, measured: dict[str, tuple[Measured, Measured]]) -> None:
+    for m in measured[method.name][0].finding.measurements:
+        assert m.unit
+        assert m.value is not None or m.reason, m.name
+        assert m.interval is None or m.interval.low < m.interval.high
+
+
+@every_method
+def test_config_round_trips_and_is_frozen(method: Method) -> None:
+    config = method.config()
+    assert method.config(**dataclasses.asdict(config)) == config
+    field = dataclasses.fields(config)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(config, field, None)
+
+
+@every_method
+def test_names_its_paper_and_has_its_page(method: Method) -> None:
+    assert method.papers
+    assert all(re.fullmatch(r"arXiv:\d{4}\.\d{4,5}|https?://\S+|doi:\S+", paper) for paper in method.papers)
+    page = (DOCS / f"{method.name}.md").read_text("utf-8")
+    assert all(paper.removeprefix("arXiv:") in page for paper in method.papers)
+    assert f"stepladder measure {method.name}" in page
+    assert method.summary
+
+
+@every_method
+def test_key_changes_with_seed_and_config(method: Method, tmp_path: Path) -> None:
+    from stepladder.models import open_model
+
+    subject = open_model("scripted/demo")
+
+    def no_asking(*_: object, **__: object) -> tuple[()]:
+        raise AssertionError("a key needs no answers")
+
+    one = Context(subject=subject, ask=no_asking, folder=tmp_path, seed=0)
+    assert record_key(method, one, method.config()) == record_key(method, one, method.config())
+    assert record_key(method, one, method.config()) != record_key(method, dataclasses.replace(one, seed=1), method.config())
+
+
+def test_unknown_access_is_a_clear_error() -> None:
+    with pytest.raises(AccessError, match="allowed: chat, logprobs, activations, weights"):
+        dataclasses.replace(CATALOGUE[0], access="telepathy")
+
+
+def test_unknown_method_lists_all() -> None:
+    with pytest.raises(UnknownName, match="attack_library"):
+        get_method("no_such")
+
+
+def test_names_are_unique() -> None:
+    assert len({method.name for method in CATALOGUE}) == len(CATALOGUE)
