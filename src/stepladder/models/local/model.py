@@ -1,0 +1,261 @@
+"""`LocalModel`: a Hugging Face causal language model with the whole ladder of access."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from stepladder.core.errors import ModelUnavailable
+from stepladder.core.keys import digest
+from stepladder.core.method import Access
+from stepladder.core.values import Message, Reply, Request
+from stepladder.models.local import loading
+from stepladder.models.local.chat_format import ChatFormat
+from stepladder.models.local.edits import Edit, check_place, patching, steering
+from stepladder.models.local.embedded import cache_folder
+from stepladder.models.local.generate import Continuation, generate
+from stepladder.models.local.sampling import Job
+from stepladder.models.local.worker import Worker
+
+if TYPE_CHECKING:
+    from stepladder.models.local.decoder import Trunk
+
+ENGINE = 1
+"""Raise it when the same weights and request could give another reply."""
+
+T = TypeVar("T")
+
+
+class LocalModel:
+    """A model in this process; weights are loaded when first needed.
+
+    `precision` is "bfloat16" or "float32"; by default what the processor is fast at. All work is done by one thread, one
+    call after the other. Steering, patches and adapters hold for the calls made inside their `with` block, and are part
+    of the `fingerprint` there.
+    """
+
+    access = Access.weights
+    batch = 64
+
+    def __init__(self, name: str, folder: Path, precision: str | None = None) -> None:
+        self.name, self.folder = name, folder
+        self._precision = precision
+        self._worker = Worker()
+        self._edits: tuple[Edit, ...] = ()
+        self._adapter: Path | None = None
+        self._trunks: dict[Path | None, Trunk] = {}
+
+    # --- what it is ---
+
+    @property
+    def fingerprint(self) -> str:
+        """Weights, precision, engine version, and the adapter and edits that are active."""
+        adapter = loading.folder_hash(self._adapter, self._sidecars) if self._adapter else None
+        return f"{self.name}:{digest([self._weights, str(self._placed[1]), ENGINE, adapter, [e.key for e in self._edits]])}"
+
+    @property
+    def layers(self) -> int:
+        """Number of layers; they are counted from 0."""
+        return self._trunk().layers
+
+    @property
+    def width(self) -> int:
+        """Width of the residual stream."""
+        return self._trunk().width
+
+    @property
+    def context(self) -> int:
+        """The largest number of tokens, prompt and reply together."""
+        return self._trunk().context
+
+    def count_tokens(self, text: str) -> int:
+        """Number of tokens of bare text."""
+        return len(self.chat_format.tokens(text))
+
+    # --- chat ---
+
+    async def reply_many(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply a request. The same list gives the same replies to the last bit, whatever was asked before."""
+        edits, trunk = self._edits, self._trunk()
+        return await self._worker.run_async(lambda: self._replies(trunk, requests, edits))
+
+    # --- white box ---
+
+    def logprobs(self, pairs: Sequence[tuple[tuple[Message, ...], str]]) -> list[np.ndarray]:
+        """log p of each token of each continuation after the chat-formatted prompt with the assistant's turn opened."""
+        from stepladder.models.local.teacher import continuation_logprobs
+
+        edits, trunk, chat = self._edits, self._trunk(), self.chat_format
+        tokens = [(self._fitting(chat.prompt(prompt)), chat.tokens(text)) for prompt, text in pairs]
+        return self._run(lambda: continuation_logprobs(trunk, tokens, edits))
+
+    def activations(
+        self,
+        conversations: Sequence[tuple[Message, ...]],
+        layers: Sequence[int],
+        site: str = "residual",
+        generation_prompt: bool = False,
+    ) -> list[np.ndarray]:
+        """(tokens, len(layers), width) in float32 for each conversation; sites and layers as in `stepladder.models.local.edits`.
+
+        Every message is a closed turn; `generation_prompt` opens the assistant's turn after them.
+        """
+        from stepladder.models.local.teacher import activations
+
+        edits, trunk, chat = self._edits, self._trunk(), self.chat_format
+        for layer in layers:
+            check_place(layer, trunk.layers, site)
+        tokens = [self._fitting(chat.prompt(messages, generation_prompt)) for messages in conversations]
+        return self._run(lambda: activations(trunk, tokens, layers, site, edits))
+
+    # --- changing it ---
+
+    @contextmanager
+    def steer(self, layer: int, vector: np.ndarray, scale: float = 1.0) -> Iterator[None]:
+        """Add `scale * vector` to the residual stream after `layer`, at every token."""
+        check_place(layer, self.layers, "residual")
+        vector = self._vector(vector, (self.width,))
+        key = digest(["steer", layer, scale, vector.tobytes().hex()])
+        with self._edited(steering(layer, self._tensor(vector), scale, key)):
+            yield
+
+    @contextmanager
+    def patch(
+        self, layer: int, values: np.ndarray, site: str = "residual", positions: Sequence[int] | None = None
+    ) -> Iterator[None]:
+        """Replace the activation at `site` by `values`: (width) everywhere or at `positions`, or (len(positions), width)."""
+        check_place(layer, self.layers, site)
+        rows = (len(positions), self.width) if positions is not None and np.ndim(values) == 2 else (self.width,)
+        values = self._vector(values, rows)
+        key = digest(["patch", layer, site, positions, values.tobytes().hex()])
+        with self._edited(patching(layer, site, self._tensor(values), positions, key)):
+            yield
+
+    @contextmanager
+    def adapter(self, path: Path | str) -> Iterator[None]:
+        """Run with a LoRA adapter (a peft folder with safetensors weights) merged in."""
+        from stepladder.models.local.adapters import check_adapter
+
+        before, self._adapter = self._adapter, check_adapter(Path(path))
+        try:
+            self._trunk()
+            yield
+        finally:
+            self._adapter = before
+
+    # --- inside ---
+
+    @cached_property
+    def chat_format(self) -> ChatFormat:
+        """The tokenizer and its chat template."""
+        return ChatFormat(loading.load_tokenizer(self.folder))
+
+    @cached_property
+    def _ends(self) -> frozenset[int]:
+        from transformers import GenerationConfig
+
+        try:
+            config = GenerationConfig.from_pretrained(str(self.folder), local_files_only=True)
+        except OSError:
+            config = None
+        return self.chat_format.ends(config)
+
+    @cached_property
+    def _placed(self) -> tuple[Any, Any]:
+        return loading.device_and_dtype(self._precision)
+
+    @cached_property
+    def _weights(self) -> str:
+        return loading.folder_hash(self.folder, self._sidecars)
+
+    @property
+    def _sidecars(self) -> Path:
+        return cache_folder() / "fingerprints"
+
+    def _trunk(self) -> Trunk:
+        """The decoder with the active adapter; the last one made with an adapter is kept."""
+        if self._adapter not in self._trunks:
+            if None in self._trunks:
+                self._trunks = {None: self._trunks[None]}
+            self._trunks[self._adapter] = self._load(self._adapter)
+        return self._trunks[self._adapter]
+
+    def _load(self, adapter: Path | None) -> Trunk:
+        from stepladder.models.local.decoder import LlamaTrunk, supports
+        from stepladder.models.local.generic import GenericTrunk
+
+        model = loading.load_model(self.folder)
+        if adapter is not None:
+            from stepladder.models.local.adapters import merge
+
+            model = merge(model, adapter)
+        device, dtype = self._placed
+        return self._run(lambda: (LlamaTrunk if supports(model.config) else GenericTrunk)(model, dtype, device))
+
+    def _run(self, work: Callable[[], T]) -> T:
+        return self._worker.run(lambda: _inference(work))
+
+    @contextmanager
+    def _edited(self, edit: Edit) -> Iterator[None]:
+        before = self._edits
+        self._edits = (*before, edit)
+        try:
+            yield
+        finally:
+            self._edits = before
+
+    def _replies(self, trunk: Trunk, requests: Sequence[Request], edits: tuple[Edit, ...]) -> list[Reply]:
+        start = time.perf_counter()
+        jobs = [self.job(request) for request in requests]
+        fits = [i for i, job in enumerate(jobs) if len(job.prompt) + job.max_tokens <= trunk.context]
+        done = _inference(lambda: generate(trunk, [jobs[i] for i in fits], self._ends, edits))
+        seconds = (time.perf_counter() - start) / max(len(requests), 1)
+        found = dict(zip(fits, done, strict=True))
+        return [self._reply(job, found.get(i), seconds, trunk.context) for i, job in enumerate(jobs)]
+
+    def job(self, request: Request, bias: Mapping[int, float] | None = None) -> Job:
+        """The request in tokens."""
+        prompt = tuple(self.chat_format.prompt(request.messages))
+        return Job(prompt, request.max_tokens, request.temperature, request.seed, bias or {})
+
+    def _reply(self, job: Job, result: Continuation | None, seconds: float, context: int) -> Reply:
+        if result is None:
+            error = f"a prompt of {len(job.prompt)} tokens and {job.max_tokens} new ones do not fit the context of {context}"
+            return Reply(error=error, tokens_in=len(job.prompt))
+        return Reply(
+            text=self.chat_format.text(result.tokens),
+            stop_reason=result.stop_reason,
+            tokens_in=len(job.prompt),
+            tokens_out=len(result.tokens),
+            seconds=seconds,
+            logprobs=tuple(result.logprobs),
+        )
+
+    def _fitting(self, tokens: list[int]) -> list[int]:
+        if len(tokens) > self.context:
+            raise ModelUnavailable(f"{len(tokens)} tokens do not fit the context of {self.name}, {self.context}")
+        return tokens
+
+    def _vector(self, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        array = np.ascontiguousarray(values, np.float32)
+        if array.shape != shape or not np.isfinite(array).all():
+            raise ModelUnavailable(f"{self.name} needs finite values of shape {shape} here, not {array.shape}")
+        return array
+
+    def _tensor(self, values: np.ndarray) -> Any:
+        import torch
+
+        return torch.from_numpy(values).to(self._placed[0])
+
+
+def _inference(work: Callable[[], T]) -> T:
+    import torch
+
+    with torch.inference_mode():
+        return work()
