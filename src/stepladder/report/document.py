@@ -1,0 +1,154 @@
+"""What a report is made of, and the document that is written: one value, the same in ``report.json`` and in the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from pydantic import ValidationError
+
+from stepladder.core import Cost, DataError, Finding, Message, Record, Reply, Stored, Value, Verdict
+from stepladder.core.values import Labels, Scalar
+
+SECTION_TITLES: Mapping[str, str] = {
+    "summary": "In short",
+    "before-after": "Before and after",
+    "families": "Attack success by family",
+    "tradeoff": "Safety against over-refusal",
+    "best-of-n": "Many tries: best of n",
+    "outcomes": "What became of every answer",
+    "gates": "Release policy",
+    "transcripts": "Instructive transcripts",
+    "measurements": "Every measurement",
+    "limits": "Limits",
+    "run": "How this was made",
+}
+SECTIONS: tuple[str, ...] = tuple(SECTION_TITLES)
+# `other` is an answer that a judge with labels of its own did not count as complying.
+OUTCOMES = ("complied", "partial", "off_topic", "other", "refused", "blocked", "unmeasured")
+
+
+class GateLike(Protocol):
+    """What the loop says of one bound of the release policy; `passed` is None where nothing could be decided."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def passed(self) -> bool | None: ...  # noqa: D102
+    @property
+    def bound(self) -> str: ...  # noqa: D102
+    @property
+    def value(self) -> str: ...  # noqa: D102
+    @property
+    def reason(self) -> str: ...  # noqa: D102
+
+
+class GateRow(NamedTuple):
+    """The plain form of a `GateLike`."""
+
+    name: str
+    passed: bool | None
+    bound: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """All that a report shows. Findings, records and verdicts are keyed by stage; a missing stage is said, not hidden.
+
+    The stages of a rung are ``find``, ``best_of_n``, ``safeguards``, and the same attacks on the guarded model,
+    ``find_again`` and ``best_of_n_again``; any other stage is shown among the measurements.
+    """
+
+    title: str
+    run: Mapping[str, Any]
+    findings: Mapping[str, Finding]
+    records: Mapping[str, Record] = field(default_factory=dict)
+    verdicts: Mapping[str, Sequence[Verdict]] = field(default_factory=dict)
+    gates: Sequence[GateLike | tuple[str, bool | None, str, str, str]] = ()
+    limits: tuple[str, ...] = ()
+
+
+class Gate(Value):
+    """One bound of the release policy as it is stored; undecided (`passed` is None) is not a pass."""
+
+    name: str
+    passed: bool | None
+    bound: str
+    value: str
+    reason: str
+
+
+class Transcript(Value):
+    """One exchange chosen for the report, with what was said of it and why it was chosen.
+
+    `after` is the reply of the guarded model to the same request, where it was asked; `guard` holds the guard's scores.
+    """
+
+    exchange: str
+    stage: str
+    rule: str
+    why: str
+    labels: Labels
+    request: str
+    messages: tuple[Message, ...]
+    reply: Reply
+    verdicts: tuple[Verdict, ...] = ()
+    after: Reply | None = None
+    after_verdicts: tuple[Verdict, ...] = ()
+    guard: Mapping[str, Scalar] = {}
+
+
+class OutcomeCount(Value):
+    """How many answers to one attack family ended how, over `behaviours` independent behaviours."""
+
+    stage: str
+    family: str
+    counts: Mapping[str, int]
+    behaviours: int
+
+
+class RecordLine(Value):
+    """Where a stage's exchanges are stored, and what they cost."""
+
+    stage: str
+    key: str
+    method: str
+    subject: str
+    exchanges: int
+    cost: Cost
+
+
+class Report(Stored):
+    """The whole report as one value; `report.json` is its JSON and the page is drawn from it alone."""
+
+    title: str
+    run: Mapping[str, Any]
+    sections: tuple[str, ...]
+    findings: Mapping[str, Finding]
+    gates: tuple[Gate, ...]
+    transcripts: tuple[Transcript, ...]
+    outcomes: tuple[OutcomeCount, ...]
+    records: tuple[RecordLine, ...]
+    limits: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """Readable JSON; lone surrogates in model text are kept as escapes, which plain UTF-8 could not hold."""
+        return json.dumps(self.model_dump(mode="python"), indent=1, default=str, allow_nan=False) + "\n"
+
+
+def read_report(path: Path) -> Report:
+    """Read a `report.json`; a `DataError` says what is wrong with any other file."""
+    try:
+        return Report.model_validate(json.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise DataError(path, f"cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(path, f"not a report: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except ValueError as error:
+        raise DataError(path, f"not JSON: {error}") from None
