@@ -1,0 +1,40 @@
+"""Data as files: behaviours, ordinary requests, templates, constitutions, release policies; shipped sets and readers."""
+
+from stepladder.data.behaviour_formats import Behaviour, BehaviourSet, read_behaviours
+from stepladder.data.constitution import Category, Constitution, load_constitution
+from stepladder.data.encodings import ENCODINGS, decode, encode
+from stepladder.data.labelled import LabelledSet, read_labelled
+from stepladder.data.policy import Gate, ReleasePolicy, load_policy
+from stepladder.data.prompts import MARKER, Ordinary, Template, load_behaviours, load_ordinary, load_templates
+from stepladder.data.questions import Question, QuestionSet, read_questions
+from stepladder.data.synthesis import NearDuplicates, SyntheticPrompt, similarity, synthesize_prompts
+
+__all__ = [
+    "ENCODINGS",
+    "MARKER",
+    "Behaviour",
+    "BehaviourSet",
+    "Category",
+    "Constitution",
+    "Gate",
+    "LabelledSet",
+    "NearDuplicates",
+    "Ordinary",
+    "Question",
+    "QuestionSet",
+    "ReleasePolicy",
+    "SyntheticPrompt",
+    "Template",
+    "decode",
+    "encode",
+    "load_behaviours",
+    "load_constitution",
+    "load_ordinary",
+    "load_policy",
+    "load_templates",
+    "read_behaviours",
+    "read_labelled",
+    "read_questions",
+    "similarity",
+    "synthesize_prompts",
+]
