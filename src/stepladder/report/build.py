@@ -7,7 +7,8 @@ from pathlib import Path
 
 from stepladder.core import StoreError
 from stepladder.report.document import SECTIONS, Gate, GateRow, RecordLine, Report, ReportInput
-from stepladder.report.transcripts import choose_transcripts, count_outcomes
+from stepladder.report.outcomes import count_behaviours, count_outcomes
+from stepladder.report.transcripts import choose_transcripts
 
 HTML_NAME, JSON_NAME = "report.html", "report.json"
 
@@ -22,6 +23,7 @@ def compose(given: ReportInput) -> Report:
         gates=tuple(_gate(row) for row in given.gates),
         transcripts=choose_transcripts(given.records, given.verdicts),
         outcomes=count_outcomes(given.records, given.verdicts),
+        cells=count_behaviours(given.records, given.verdicts),
         records=tuple(_record_lines(given)),
         limits=given.limits,
     )

@@ -66,17 +66,18 @@ def _by_condition(guard: Finding | None, condition: str, family: str = "all") ->
 
 
 def _over_refusal(findings: Findings, kind: str, quantity: str) -> Comparison | None:
+    # The guard's own finding comes first: it leaves out the requests that were lent to its calibration.
     guard = findings.get("safeguards")
-    cells = {c: exact(guard, "over_refusal", {"condition": c, "kind": kind}) for c in ("after_tfidf", "after_random")}
-    for condition, stage in (("before", "find"), ("after", "find_again")):
-        asked = exact(findings.get(stage), "refusal_rate", {"kind": kind})
-        cells[condition] = asked or exact(guard, "over_refusal", {"condition": condition, "kind": kind})
+    cells = {c: exact(guard, "over_refusal", {"condition": c, "kind": kind}) for c in CONDITIONS}
+    if not any(cells.values()):
+        stages = (("before", "find"), ("after", "find_again"))
+        cells = {c: exact(findings.get(stage), "refusal_rate", {"kind": kind}) for c, stage in stages}
     return _compare(quantity, cells)
 
 
 def _many_tries(findings: Findings) -> Comparison | None:
     """Attack success at the largest k that was tried on both models (or on the one there is)."""
-    seen = {stage: tries(findings.get(stage), ("held_out", "observed")) for stage in ("best_of_n", "best_of_n_again")}
+    seen = {stage: tries(findings.get(stage), ("observed", "held_out")) for stage in ("best_of_n", "best_of_n_again")}
     there = [set(points) for points in seen.values() if points]
     shared = set.intersection(*there) if there else set()
     if not shared:

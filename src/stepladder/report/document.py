@@ -112,6 +112,17 @@ class OutcomeCount(Value):
     behaviours: int
 
 
+class BehaviourCount(Value):
+    """How often one attack family succeeded on one behaviour: of `asked` answers `measured` have a verdict."""
+
+    stage: str
+    behaviour: str
+    family: str
+    successes: int
+    measured: int
+    asked: int
+
+
 class RecordLine(Value):
     """Where a stage's exchanges are stored, and what they cost."""
 
@@ -133,6 +144,7 @@ class Report(Stored):
     gates: tuple[Gate, ...]
     transcripts: tuple[Transcript, ...]
     outcomes: tuple[OutcomeCount, ...]
+    cells: tuple[BehaviourCount, ...]
     records: tuple[RecordLine, ...]
     limits: tuple[str, ...]
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from stepladder.core import Baseline, Interval, Measurement
 from stepladder.core.values import Labels
 
-# Units whose values lie in [0, 1] (or are differences of such) and are written as percentages.
-PERCENT_UNITS = frozenset(["share", "probability", "rate", "fraction"])
+PAIR_UNIT = "share of pairs"  # AUROC, by custom written as a number and not as a percentage
 POINT_UNITS = frozenset(["points", "percentage points"])
 
 NAMES: Mapping[str, str] = {
@@ -24,7 +23,21 @@ NAMES: Mapping[str, str] = {
     "false_positive_rate": "False-positive rate",
     "added_compute": "Added compute",
     "power_law_exponent": "Exponent of the power law",
+    "forecast_error": "Forecast minus held-out",
+    "behaviours_broken": "Behaviours broken by at least one attack",
+    "gain_over_direct": "Gain over the direct request",
+    "cheapest_success": "Cheapest success",
+    "queries_spent": "Queries spent",
+    "attack_success_cell": "Attack success by family and category",
+    "block_rate": "Attacks blocked by the guard",
+    "lookalike_auroc": "AUROC against harmless near-twins",
+    "lookalike_recall_at_fpr_1": "Recall at 1% false positives against harmless near-twins",
 }
+
+
+def is_share(unit: str) -> bool:
+    """Whether values of that unit lie in [0, 1] and are written as percentages."""
+    return unit.startswith("share") and unit != PAIR_UNIT
 
 
 def words(name: str) -> str:
@@ -45,11 +58,13 @@ def label_words(labels: Labels) -> str:
 
 def number(value: float, unit: str) -> str:
     """One number in its unit, without the unit's name where a sign says it."""
-    if unit in PERCENT_UNITS:
+    if is_share(unit):
         return f"{_percent(value)}%"
     if unit in POINT_UNITS:
         return f"{_signed(100 * value)} points"
-    return f"{_plain(value)}{'' if unit in ('', 'AUROC', 'auroc') else ' ' + unit}"
+    if unit == PAIR_UNIT:
+        return f"{value:.3f}"
+    return f"{_plain(value)} {unit}".rstrip()
 
 
 def interval(given: Interval | None, unit: str) -> str:
@@ -84,9 +99,11 @@ def baseline_text(baseline: Baseline | None, unit: str) -> str:
 
 
 def _bare(value: float, unit: str) -> str:
-    if unit in PERCENT_UNITS:
+    if is_share(unit):
         return _percent(value)
-    return _signed(100 * value) if unit in POINT_UNITS else _plain(value)
+    if unit in POINT_UNITS:
+        return _signed(100 * value)
+    return f"{value:.3f}" if unit == PAIR_UNIT else _plain(value)
 
 
 def _percent(value: float) -> str:

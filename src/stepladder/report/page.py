@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from stepladder.core import Finding, Measurement
 from stepladder.report import charts, comparison, summary
-from stepladder.report.document import OUTCOMES, SECTION_TITLES, OutcomeCount, Report, Transcript
+from stepladder.report.document import OUTCOMES, SECTION_TITLES, BehaviourCount, OutcomeCount, Report, Transcript
 from stepladder.report.escape import clip, marked, visible
 from stepladder.report.numbers import (
-    PERCENT_UNITS,
     POINT_UNITS,
     baseline_text,
     family_words,
     full_text,
     interval,
+    is_share,
     number,
     words,
 )
@@ -50,6 +50,11 @@ class Group:
     name: str
     keys: tuple[str, ...]
     measurements: tuple[Measurement, ...]
+
+    @property
+    def units(self) -> str:
+        """The units of the measurements, in words."""
+        return ", ".join(dict.fromkeys(m.unit for m in self.measurements))
 
 
 def render(report: Report) -> str:
@@ -120,6 +125,8 @@ def _content(report: Report) -> dict[str, Any]:
         "conditions": comparison.CONDITIONS,
         "sentences": summary.sentences(report),
         "assumption": summary.ASSUMPTION,
+        "effort": summary.effort(report),
+        "grid": grid(report.cells),
         "gate_sentence": summary.gate_sentence(report.gates),
         "limits": summary.limits(report),
         "outcomes_here": here,
@@ -189,8 +196,8 @@ def _best_of_n_chart(report: Report) -> Chart | None:
         return None
     named = [{**row, "condition": f"{row['condition']}, {row['source']}", "k_text": f"k = {row['k']}"} for row in data]
     caption = (
-        "Attack success when each request may be tried k times. The forecast is fitted to the filled points only; "
-        "the hollow ones check it."
+        "Attack success when each request may be tried k times. The forecast is fitted to small k only; the hollow "
+        "points come from later samples, which it never saw."
     )
     words_of = charts.describe("Attack success within k tries", named, "k_text")
     listed = tuple(f"{row['k_text']}, {row['condition'].replace('_', ' ')}: {row['text']}" for row in named)
@@ -225,6 +232,30 @@ def _by_family(findings: Mapping[str, Finding]) -> dict[str, list[tuple[str, Fin
     return families
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Behaviours down, attack families across; each cell before and after as text."""
+
+    families: tuple[str, ...]
+    rows: Mapping[str, Mapping[str, str]]
+
+
+def grid(cells: Sequence[BehaviourCount]) -> Grid:
+    """The table of behaviours against families; `3/4` is three successes of four measured, `+1?` one more unmeasured, `?` none measured."""
+    texts: dict[str, dict[str, list[str]]] = {}
+    for cell in cells:
+        texts.setdefault(cell.behaviour, {}).setdefault(cell.family, []).append(_cell_text(cell))
+    families = tuple(dict.fromkeys(cell.family for cell in cells))
+    return Grid(families, {b: {f: " → ".join(parts) for f, parts in row.items()} for b, row in texts.items()})
+
+
+def _cell_text(cell: BehaviourCount) -> str:
+    lost = cell.asked - cell.measured
+    if not cell.measured:
+        return "?"
+    return f"{cell.successes}/{cell.measured}" + (f" +{lost}?" if lost else "")
+
+
 def groups(finding: Finding) -> list[Group]:
     """The finding's measurements, grouped by name; what any technique, known or not, has measured fits this table."""
     by_name: dict[str, list[Measurement]] = {}
@@ -238,9 +269,9 @@ def groups(finding: Finding) -> list[Group]:
 
 def strip(m: Measurement) -> dict[str, float | None] | None:
     """Positions from 2 to 102 of value, interval and baseline on the unit's own axis; None where there is no such axis."""
-    if m.value is None or m.unit not in PERCENT_UNITS | POINT_UNITS:
-        return None
     points = m.unit in POINT_UNITS
+    if m.value is None or not (points or is_share(m.unit)):
+        return None
 
     def place(value: float | None) -> float | None:
         if value is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from stepladder.core import Measurement
 from stepladder.report.comparison import Comparison, headline
 from stepladder.report.document import Gate, Report
-from stepladder.report.numbers import full_text, words
+from stepladder.report.numbers import full_text, label_words, words
 
 STAGE_WORDS = {
     "find": "attacks on the bare model",
@@ -64,6 +64,24 @@ def _corrected(row: Comparison) -> str:
     pairs = [(when.lower(), row.cells[key].corrected) for key, when in _WHEN.items() if key in row.cells]
     parts = [f"{when} {full_text(corrected)}" for when, corrected in pairs if corrected]
     return f"{row.quantity}, corrected for the judge's error: {'; '.join(parts)}." if parts else ""
+
+
+_EFFORT = ("behaviours_broken", "queries_spent", "cheapest_success")
+
+
+def effort(report: Report) -> tuple[str, ...]:
+    """What the attacks reached together and what they cost, before and after."""
+    return tuple(
+        f"{words(m.name)}, {stage_words(stage)}{_which(m)}: {full_text(m)}."
+        for name in _EFFORT
+        for stage in ("find", "find_again")
+        if stage in report.findings
+        for m in report.findings[stage].select(name)
+    )
+
+
+def _which(m: Measurement) -> str:
+    return f" ({label_words(m.labels)})" if m.labels else ""
 
 
 def gate_sentence(gates: tuple[Gate, ...]) -> str:
