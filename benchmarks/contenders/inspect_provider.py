@@ -20,7 +20,8 @@ if provider == "hf":
     model = get_model(f"hf/{name.rsplit('/', 1)[-1]}", model_path=name, tokenizer_path=name, device="cpu")
 else:
     model = get_model(f"stepladder/{name}")
-config = GenerateConfig(max_tokens=new_tokens, temperature=0.0, max_connections=concurrency)
+# Both sample: the hf provider refuses a temperature of 0.
+config = GenerateConfig(max_tokens=new_tokens, temperature=1.0, seed=0, max_connections=concurrency)
 
 
 async def converse(prompt: str, gate: asyncio.Semaphore) -> int:

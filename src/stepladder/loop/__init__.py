@@ -1,0 +1,24 @@
+"""The loop: one rung of finding, strengthening and finding again, and the pieces it is made of."""
+
+from stepladder.loop.doctor import Check, examine
+from stepladder.loop.measure import Bench, Measured, measure, open_bench
+from stepladder.loop.policy import GateResult, check_policy, released
+from stepladder.loop.rejudge import Rejudged, rejudge
+from stepladder.loop.rung import Rung, rebuild_report, run
+
+__all__ = [
+    "Bench",
+    "Check",
+    "GateResult",
+    "Measured",
+    "Rejudged",
+    "Rung",
+    "check_policy",
+    "examine",
+    "measure",
+    "open_bench",
+    "rebuild_report",
+    "rejudge",
+    "released",
+    "run",
+]

@@ -1,1 +1,23 @@
-"""The techniques. `CATALOGUE` lists every finished one, explicitly."""
+"""The techniques. `CATALOGUE` lists every finished one, explicitly; what is not in it does not exist."""
+
+from stepladder.core import Method, UnknownName
+from stepladder.methods.red_teaming.attack_library import METHOD as attack_library
+from stepladder.methods.red_teaming.best_of_n import METHOD as best_of_n
+from stepladder.methods.safeguards.constitutional_classifiers import METHOD as constitutional_classifiers
+
+CATALOGUE: tuple[Method, ...] = (
+    attack_library,
+    best_of_n,
+    constitutional_classifiers,
+)
+
+
+def get_method(name: str) -> Method:
+    """The technique of that name; an `UnknownName` that lists all of them otherwise."""
+    for method in CATALOGUE:
+        if method.name == name:
+            return method
+    raise UnknownName("method", name, [method.name for method in CATALOGUE])
+
+
+__all__ = ["CATALOGUE", "get_method"]
