@@ -5,7 +5,7 @@ import codecs
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepladder.core import UnknownName
@@ -16,11 +16,13 @@ PROSE = "Write a polite note to the neighbours, please!"
 
 
 @pytest.mark.parametrize("name", ["base64", "rot13", "ascii"])
+@settings(deadline=None)
 @given(text=TEXT)
 def test_what_was_encoded_decodes_to_itself(name: str, text: str) -> None:
     assert decode(name, encode(name, text)) == text
 
 
+@settings(deadline=None)
 @given(text=st.text(alphabet="abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ,.!", min_size=1))
 def test_leetspeak_loses_only_capitals_of_the_letters_it_replaces(text: str) -> None:
     decoded = decode("leetspeak", encode("leetspeak", text))
@@ -70,6 +72,7 @@ def test_line_breaks_inside_an_encoded_answer_do_no_harm(name: str) -> None:
     assert decode(name, f"\n{encoded[:half]}\n{encoded[half:]}\n") == PROSE
 
 
+@settings(deadline=None)
 @given(text=st.text(), name=st.sampled_from(ENCODINGS))
 def test_decoding_any_text_gives_a_text_or_none(text: str, name: str) -> None:
     assert isinstance(decode(name, text), str | None)

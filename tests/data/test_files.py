@@ -7,7 +7,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepladder.core import DataError
@@ -97,7 +97,7 @@ def test_missing_empty_binary_and_folder_are_each_named(name: str, load, tmp_pat
         ("gates: 3\n", 4, "a list with at least one entry"),
         ("gates:\n  - 3\n", 5, "a mapping"),
         ("gates:\n  - name: a\n    name: b\n", 6, "field 'name' is given twice"),
-        ("gates: &x\n  - name: *y\n", None, "not YAML|aliases"),
+        ("gates:\n  - &x {name: a}\n  - *x\n", 6, r"aliases \(\*name\) are not read"),
         ("gates: [\n", None, "is not YAML"),
         ("gates: 2024-13-45\n", None, "is not YAML"),
     ],
@@ -123,13 +123,14 @@ def test_two_gates_of_one_name_are_refused(tmp_path: Path) -> None:
         load_policy(written(tmp_path, "policy.yaml", HEADER + "gates:\n" + gate * 2))
 
 
+@settings(deadline=None)
 @given(text=st.text(alphabet="abc:-[]{}&*!|>'\"\n \t#%@`,?0123", max_size=60))
 def test_any_text_is_read_as_yaml_or_refused_with_a_data_error(text: str) -> None:
     with contextlib.suppress(DataError):
         parse_yaml(text, Path("x.yaml"))
 
 
-@pytest.mark.parametrize("text", ["[" * 5000, "- " * 5000 + "a"])
+@pytest.mark.parametrize("text", ["[" * 1500, "- " * 1500 + "a"])
 def test_yaml_that_is_nested_absurdly_deep_is_refused(text: str) -> None:
     with pytest.raises(DataError, match=r"nested too deeply|is not YAML"):
         parse_yaml(text, Path("x.yaml"))

@@ -102,13 +102,20 @@ def _shown(value: Any) -> str:
     return kinds.get(type(value), repr(value))
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses aliases: a few lines of them can stand for more values than fit in memory."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not read", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+
 def parse_yaml(text: str, path: Path, first_line: int = 1) -> Node:
     """YAML `text` whose first line is line `first_line` of `path`; aliases and repeated keys are refused."""
     try:
-        for token in yaml.scan(text, yaml.SafeLoader):
-            if isinstance(token, yaml.AliasToken):
-                raise DataError(path, "YAML aliases (*name) are not read", first_line + token.start_mark.line)
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         root = loader.get_single_node()
         if root is None:
             raise DataError(path, "is empty", first_line)

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -21,15 +21,16 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table, with the line where it begins."""
+    """One row of a table: the line where it begins (`None` within a json list) and its number, counted from 0."""
 
     path: Path
-    line: int
+    line: int | None
     fields: Mapping[str, Any]
+    number: int = 0
 
     def error(self, problem: str) -> DataError:
         """The error to raise about this row."""
-        return DataError(self.path, problem, self.line)
+        return DataError(self.path, problem if self.line else f"entry {self.number + 1}: {problem}", self.line)
 
     def text(self, column: str, blank: bool = False) -> str:
         """The text in `column`; a blank one is an error unless `blank` allows it."""
@@ -63,7 +64,7 @@ def read_table(path: Path) -> Table:
         raise DataError(path, f"unknown kind of table {path.suffix!r}; allowed: {', '.join(readers)}")
     text = read_text(path)
     comment = text.splitlines()[0] if reader is _csv_rows and text.startswith("#") else ""
-    rows = tuple(reader(path, text))
+    rows = tuple(replace(row, number=number) for number, row in enumerate(reader(path, text)))
     if not rows:
         raise DataError(path, "has no rows")
     columns = dict.fromkeys(name for row in rows for name in row.fields)
@@ -109,7 +110,7 @@ def _json_rows(path: Path, text: str) -> Iterator[Row]:
     for number, fields in enumerate(rows, start=1):
         if not isinstance(fields, dict):
             raise DataError(path, f"entry {number} of the list is not an object")
-        yield Row(path, 1, fields)
+        yield Row(path, None, fields)
 
 
 def _json(path: Path, text: str, line: int) -> Any:
@@ -151,5 +152,5 @@ def normalised(text: str) -> str:
 
 
 def row_number(row: Row) -> str:
-    """The row's own number where it has one (`_id`), else counted from its line."""
-    return row.optional("_id") or str(row.line - 2)
+    """The row's own number where it has one (`_id`), else its place in the file."""
+    return row.optional("_id") or str(row.number)
