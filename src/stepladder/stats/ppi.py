@@ -2,8 +2,8 @@
 
 Few labels by people, many by a machine, one valid interval. The weight of the machine is tuned to its worth on the
 labelled items, so a useless labeller costs next to nothing and a good one narrows the interval. Departures from the paper,
-all for small samples: Student's t with n - 2 degrees of freedom and the residual variance with n - 2 in place of the
-normal limit, and for shares Wilson's interval on the effective sample size.
+all for small samples: the weight stays within [0, 1]; Student's t and a residual variance with n - 2 degrees of freedom
+in place of the normal limit; and for shares Wilson's interval on the effective sample size.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from stepladder.stats.estimate import (
 
 @dataclass(frozen=True)
 class _Powered:
-    """The tuned estimate with its variance (`None` for fewer than three labels)."""
+    """The tuned estimate with its variance (`None` for fewer than three labels) and degrees of freedom."""
 
     mean: float
     variance: float | None
+    df: int
     n: int
 
 
@@ -40,7 +41,8 @@ def power_weight(labels: Floats, predictions: Floats, unlabelled: Floats) -> flo
     if spread <= 0:
         return 0.0
     covariance = float(np.cov(labels, predictions, ddof=1)[0, 1])
-    return float(np.clip(covariance / ((1 + len(labels) / len(unlabelled)) * spread), 0, 1))
+    weight = covariance / ((1 + len(labels) / len(unlabelled)) * spread)
+    return min(weight, 1.0) if weight > 1e-9 else 0.0
 
 
 def _powered(labels: Floats, predictions: Floats, unlabelled: Floats) -> _Powered:
@@ -49,13 +51,13 @@ def _powered(labels: Floats, predictions: Floats, unlabelled: Floats) -> _Powere
         raise ValueError("predictions_unlabelled: no values")
     n = len(labels)
     if n < 3:
-        return _Powered(float(labels.mean()), None, n)
+        return _Powered(float(labels.mean()), None, 0, n)
     weight = power_weight(labels, predictions, unlabelled)
     mean = float(labels.mean() + weight * (unlabelled.mean() - predictions.mean()))
     residual = labels - weight * predictions
-    fitted = 2 if weight > 0 else 1
-    variance = float(((residual - residual.mean()) ** 2).sum() / (n - fitted) / n)
-    return _Powered(mean, variance + weight**2 * float(unlabelled.var()) / len(unlabelled), n)
+    df = n - 2 if weight > 0 else n - 1  # a weight that was fitted costs one more
+    variance = float(((residual - residual.mean()) ** 2).sum() / df / n)
+    return _Powered(mean, variance + weight**2 * float(unlabelled.var()) / len(unlabelled), df, n)
 
 
 def ppi_mean(
@@ -77,7 +79,7 @@ def ppi_mean(
     )
     if powered.variance is None:
         return Estimate(powered.mean, None, powered.n)
-    half = t_quantile(level, powered.n - 2) * np.sqrt(powered.variance)
+    half = t_quantile(level, powered.df) * np.sqrt(powered.variance)
     return Estimate(powered.mean, make_interval(powered.mean - half, powered.mean + half, level, "PPI++ t"), powered.n)
 
 
@@ -101,5 +103,5 @@ def ppi_rate(
     ceiling = rows + len(predictions_unlabelled)
     known = 0 < rate < 1 and powered.variance > 0
     effective = min(ceiling, rate * (1 - rate) / powered.variance) if known else rows
-    effective *= (t_quantile(level, ceiling) / t_quantile(level, rows - 2)) ** 2
+    effective *= (t_quantile(level, ceiling) / t_quantile(level, powered.df)) ** 2
     return Estimate(rate, make_interval(*score_bounds(rate, effective, level), level, "PPI++ on Wilson's scale"), powered.n)
