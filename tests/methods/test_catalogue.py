@@ -104,6 +104,18 @@ def test_key_changes_with_seed_and_config(method: Method, tmp_path: Path) -> Non
     assert record_key(method, one, method.config()) != record_key(method, dataclasses.replace(one, seed=1), method.config())
 
 
+def test_an_edited_file_is_not_mistaken_for_the_old_one(tmp_path: Path) -> None:
+    from stepladder.core import config_digest
+
+    behaviours = tmp_path / "mine.jsonl"
+    config = get_method("attack_library").config(behaviours=str(behaviours))
+    behaviours.write_text("one")
+    first = config_digest(config)
+    assert config_digest(config) == first
+    behaviours.write_text("two")
+    assert config_digest(config) != first
+
+
 def test_unknown_access_is_a_clear_error() -> None:
     with pytest.raises(AccessError, match="allowed: chat, logprobs, activations, weights"):
         dataclasses.replace(CATALOGUE[0], access="telepathy")

@@ -11,7 +11,7 @@ from stepladder.core.errors import (
     StoreError,
     UnknownName,
 )
-from stepladder.core.keys import code_version, digest, request_key
+from stepladder.core.keys import code_version, config_digest, digest, request_key
 from stepladder.core.method import Access, Ask, ChatModel, Context, Method, record_key, require_access
 from stepladder.core.values import (
     SCHEMA_VERSION,
@@ -60,6 +60,7 @@ __all__ = [
     "Value",
     "Verdict",
     "code_version",
+    "config_digest",
     "digest",
     "record_key",
     "request_key",

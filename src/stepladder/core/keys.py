@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import inspect
 import json
@@ -24,9 +25,29 @@ def request_key(fingerprint: str, request: Request) -> str:
     return digest([fingerprint, request.model_dump(exclude={"id", "metadata"})])
 
 
+SHARED_ROOMS = ("core", "stats", "data")
+"""Rooms that every technique computes with: their code and the sets they ship determine records too."""
+
+
 @cache
 def code_version(function: Callable[..., Any]) -> str:
-    """Digest of the source of every module in the folder where `function` lives: edit a family, redo its records."""
-    folder = Path(inspect.getfile(function)).parent
-    sources = [(str(path.relative_to(folder)), path.read_text("utf-8")) for path in sorted(folder.rglob("*.py"))]
-    return digest(sources, 12)
+    """Digest of all files in the folder where `function` lives and in the rooms it builds on: edit one, redo the record."""
+    root = Path(__file__).parents[1]
+    folders = [Path(inspect.getfile(function)).parent, *(root / room for room in SHARED_ROOMS)]
+    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+    return digest([(path.name, _content(path)) for path in files], 12)
+
+
+def config_digest(config: Any) -> str:
+    """Digest of a configuration and of every file that it names, so that an edited file is not mistaken for the old one."""
+    values = dataclasses.asdict(config)
+    files = {name: _content(Path(value)) for name, value in values.items() if _is_file(value)}
+    return digest([values, files])
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, str | Path) and value != "" and len(str(value)) < 4096 and Path(value).is_file()
+
+
+def _content(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -6,7 +6,6 @@ technique on the subject, on the guarded subject and on an organism without the 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stepladder.core.errors import AccessError
-from stepladder.core.keys import code_version, digest
+from stepladder.core.keys import code_version, config_digest, digest
 from stepladder.core.values import Exchange, Finding, Record, Reply, Request, Verdict
 
 
@@ -32,10 +31,13 @@ class ChatModel(Protocol):
 
     name: str
     access: Access
-    fingerprint: str
-    """All that determines its answers besides the request: weights, precision, engine version, wrapper."""
     batch: int
     """How many requests it is worth handing over together (1: each is its own unit of work)."""
+
+    @property
+    def fingerprint(self) -> str:
+        """All that determines its answers besides the request: weights, precision, engine version, wrapper."""
+        ...
 
     async def reply_many(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply per request, in order. Failures of the model are replies with `error`, not exceptions."""
@@ -102,12 +104,17 @@ class Method:
 
 
 def record_key(method: Method, context: Context, config: Any) -> str:
-    """Key of the record that `method.record(context, config)` would make."""
+    """Key of the record that `method.record(context, config)` would make.
+
+    Where the technique has a plan, the planned requests are part of it: a changed data file or prompt makes a new record.
+    """
+    planned = method.plan(config, context.seed) if method.plan else ()
     return digest(
         [
             method.name,
             code_version(method.record),
-            dataclasses.asdict(config),
+            digest([request.model_dump() for request in planned]),
+            config_digest(config),
             context.seed,
             context.subject.fingerprint,
             context.helper.fingerprint if context.helper else None,
