@@ -1,8 +1,8 @@
 """Keys and values of a batch in preallocated columns.
 
-A row's tokens need not lie in adjacent columns: prompts are padded on the right, and what is generated is written in the same
-column for all rows. Each token's true position travels with it, and a mask says which columns a row may see. So a step writes
-one slice, and nothing is ever concatenated. Columns never written are zero, because a masked NaN is still NaN.
+A row's tokens need not lie in adjacent columns: prompts are padded on the right, and what is generated is written in the
+same column for all rows. Each token's true position travels with it, and a mask says which columns a row may see. So a step
+writes one slice, and nothing is ever concatenated. Columns never written are zero, because a masked NaN is still NaN.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    Columns = dict[int, tuple[Tensor, Tensor]]
+    """Keys and values of some columns of one row, by layer: (heads, columns, head width)."""
 
 
 class KeyValues:
@@ -45,12 +48,29 @@ class KeyValues:
         return view
 
     def spread(self, prefix: KeyValues, count: int) -> None:
-        """Copy the first `count` columns of a one-row state into every row."""
+        """Copy the first `count` columns of a one-row state into every row; `filled` stays."""
         for layer, (keys, values) in prefix.layers.items():
             stored_keys, stored_values = self._storage(layer, keys)
             stored_keys[:, :, :count] = keys[:, :, :count]
             stored_values[:, :, :count] = values[:, :, :count]
-        self.filled = count
+
+    def write(self, columns: Columns) -> None:
+        """Append copied columns to a one-row window."""
+        row, count = self.window.start, 0
+        for layer, (keys, values) in columns.items():
+            count = keys.shape[1]
+            stored_keys, stored_values = self._storage(layer, keys[None])
+            stored_keys[row, :, self.filled : self.filled + count] = keys
+            stored_values[row, :, self.filled : self.filled + count] = values
+        self.advance(count)
+
+    def columns_before(self, count: int) -> Columns:
+        """A copy of the last `count` columns of a one-row window."""
+        row, place = self.window.start, slice(self.filled - count, self.filled)
+        return {
+            layer: (keys[row, :, place].clone(), values[row, :, place].clone())
+            for layer, (keys, values) in self.layers.items()
+        }
 
     def select(self, rows: Sequence[int]) -> KeyValues:
         """A new state with a copy of those rows, in that order; rows may repeat."""

@@ -1,8 +1,8 @@
 """A lean forward pass for the Llama architecture.
 
-Same mathematics as transformers' `LlamaModel` (the tests compare them), without its per-step overhead: query, key and value in
-one product, gate and up in one, weights packed once, keys and values in preallocated columns. The residual stream, the norms,
-the rotation and the logits are float32 whatever the precision of the products, as under autocast.
+Same mathematics as transformers' `LlamaModel` (the tests compare them), without its overhead in every step: query, key and
+value in one product, gate and up in one, weights packed once, keys and values in preallocated columns. The residual stream,
+the norms, the rotation and the logits are float32 whatever the precision of the products, as under autocast.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class LlamaTrunk:
         rows, n = positions.shape
         parts = product.view(rows, n, self.heads + 2 * self.key_heads, self.head_width)
         turned = self._rotate(parts[:, :, : self.heads + self.key_heads], rotation).transpose(1, 2)
-        query, key = turned.split((self.heads, self.key_heads), 1)
+        query, key = turned[:, : self.heads], turned[:, self.heads :]
         value = parts[:, :, self.heads + self.key_heads :].transpose(1, 2)
         if state is not None:
             key, value = state.update(index, key, value)

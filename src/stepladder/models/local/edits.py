@@ -3,7 +3,7 @@
 Layers are counted from 0 as in `model.layers`. The sites of layer `l`, all of shape (rows, tokens, width):
 
 * `attention` and `mlp`: what the sublayer adds to the residual stream;
-* `residual`: the stream after the layer, `hidden_states[l + 1]` of transformers (before the final norm, also at the last layer).
+* `residual`: the stream after the layer, `hidden_states[l + 1]` of transformers (at the last layer before the final norm).
 """
 
 from __future__ import annotations

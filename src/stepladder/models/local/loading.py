@@ -29,9 +29,10 @@ def quiet_transformers() -> Iterator[None]:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         import torch  # noqa: F401
-        from transformers.utils import logging as hf_logging
+        from transformers.utils import logging as transformers_logging
     except ImportError:
         raise MissingExtra(EXTRA) from None
+    hf_logging: Any = transformers_logging
     level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity(logging.CRITICAL)
     hf_logging.disable_progress_bar()
@@ -67,7 +68,8 @@ def load_model(folder: Path) -> Any:
             model = AutoModelForCausalLM.from_pretrained(
                 str(folder), dtype=torch.float32, use_safetensors=True, trust_remote_code=False, local_files_only=True
             )
-        return model.eval()
+    model.train(False)
+    return model
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -127,7 +129,7 @@ def _cached(name: str) -> Path:
         return Path(snapshot_download(name, local_files_only=True))
     except Exception:
         raise ModelUnavailable(
-            f"no model {name!r}: neither a folder nor a model in the Hugging Face cache (download it first: hf download {name})"
+            f"no model {name!r}: neither a folder nor in the Hugging Face cache; get it first with: hf download {name}"
         ) from None
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -20,8 +20,9 @@ from stepladder.models.local.chat_format import ChatFormat
 from stepladder.models.local.edits import Edit, check_place, patching, steering
 from stepladder.models.local.embedded import cache_folder
 from stepladder.models.local.generate import Continuation, generate
+from stepladder.models.local.history import History
 from stepladder.models.local.sampling import Job
-from stepladder.models.local.worker import Worker
+from stepladder.models.local.worker import Desk, Worker
 
 if TYPE_CHECKING:
     from stepladder.models.local.decoder import Trunk
@@ -50,6 +51,8 @@ class LocalModel:
         self._edits: tuple[Edit, ...] = ()
         self._adapter: Path | None = None
         self._trunks: dict[Path | None, Trunk] = {}
+        self._history: dict[Path | None, History] = {}
+        self._desk: Desk[Job, Continuation] = Desk(self._worker, self._serve, self.batch)
 
     # --- what it is ---
 
@@ -82,8 +85,19 @@ class LocalModel:
 
     async def reply_many(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply a request. The same list gives the same replies to the last bit, whatever was asked before."""
-        edits, trunk = self._edits, self._trunk()
-        return await self._worker.run_async(lambda: self._replies(trunk, requests, edits))
+        edits, trunk, history = self._edits, self._trunk(), self._history[self._adapter]
+        return await self._worker.run_async(lambda: self._replies(trunk, requests, edits, history))
+
+    async def reply_one(self, request: Request, bias: Mapping[int, float] | None = None) -> tuple[Reply, tuple[str, ...]]:
+        """Answer one request, in one batch with those that wait at the same time; also the text of each new token.
+
+        `bias` is added to the logits of those token ids before choosing.
+        """
+        trunk, job, start = self._trunk(), self.job(request, bias), time.perf_counter()
+        if not self._fits(job, trunk):
+            return self._reply(job, None, 0.0, trunk.context), ()
+        result = await self._desk.ask((self._adapter, self._edits), job)
+        return self._reply(job, result, time.perf_counter() - start, trunk.context), self._pieces(result)
 
     # --- white box ---
 
@@ -102,7 +116,7 @@ class LocalModel:
         site: str = "residual",
         generation_prompt: bool = False,
     ) -> list[np.ndarray]:
-        """(tokens, len(layers), width) in float32 for each conversation; sites and layers as in `stepladder.models.local.edits`.
+        """(tokens, len(layers), width) in float32 for each conversation; sites and layers as in `models.local.edits`.
 
         Every message is a closed turn; `generation_prompt` opens the assistant's turn after them.
         """
@@ -181,9 +195,10 @@ class LocalModel:
     def _trunk(self) -> Trunk:
         """The decoder with the active adapter; the last one made with an adapter is kept."""
         if self._adapter not in self._trunks:
-            if None in self._trunks:
-                self._trunks = {None: self._trunks[None]}
+            for other in [path for path in self._trunks if path is not None]:
+                del self._trunks[other], self._history[other]
             self._trunks[self._adapter] = self._load(self._adapter)
+            self._history[self._adapter] = History()
         return self._trunks[self._adapter]
 
     def _load(self, adapter: Path | None) -> Trunk:
@@ -210,19 +225,33 @@ class LocalModel:
         finally:
             self._edits = before
 
-    def _replies(self, trunk: Trunk, requests: Sequence[Request], edits: tuple[Edit, ...]) -> list[Reply]:
+    def _replies(self, trunk: Trunk, requests: Sequence[Request], edits: tuple[Edit, ...], history: History) -> list[Reply]:
         start = time.perf_counter()
         jobs = [self.job(request) for request in requests]
-        fits = [i for i, job in enumerate(jobs) if len(job.prompt) + job.max_tokens <= trunk.context]
-        done = _inference(lambda: generate(trunk, [jobs[i] for i in fits], self._ends, edits))
+        fitting = [i for i, job in enumerate(jobs) if self._fits(job, trunk)]
+        done = _inference(lambda: generate(trunk, [jobs[i] for i in fitting], self._ends, edits, history))
         seconds = (time.perf_counter() - start) / max(len(requests), 1)
-        found = dict(zip(fits, done, strict=True))
+        found = dict(zip(fitting, done, strict=True))
         return [self._reply(job, found.get(i), seconds, trunk.context) for i, job in enumerate(jobs)]
+
+    def _serve(self, setting: Hashable, jobs: Sequence[Job]) -> list[Continuation]:
+        adapter, edits = cast("tuple[Path | None, tuple[Edit, ...]]", setting)
+        trunk, history = self._trunks[adapter], self._history[adapter]
+        return _inference(lambda: generate(trunk, jobs, self._ends, edits, history))
+
+    @staticmethod
+    def _fits(job: Job, trunk: Trunk) -> bool:
+        return len(job.prompt) + job.max_tokens <= trunk.context
+
+    def _pieces(self, result: Continuation) -> tuple[str, ...]:
+        return tuple(self.chat_format.tokenizer.convert_ids_to_tokens(result.tokens))
 
     def job(self, request: Request, bias: Mapping[int, float] | None = None) -> Job:
         """The request in tokens."""
         prompt = tuple(self.chat_format.prompt(request.messages))
-        return Job(prompt, request.max_tokens, request.temperature, request.seed, bias or {})
+        roles = [message.role for message in request.messages]
+        again = "user" in roles and "assistant" in roles[: len(roles) - roles[::-1].index("user")]
+        return Job(prompt, request.max_tokens, request.temperature, request.seed, bias or {}, again)
 
     def _reply(self, job: Job, result: Continuation | None, seconds: float, context: int) -> Reply:
         if result is None:

@@ -45,37 +45,50 @@ class Filled:
 def prefill(trunk: Trunk, prompts: Sequence[Tokens], room: int, edits: tuple[Edit, ...] = ()) -> Filled:
     """Read the prompts, equal ones once, and leave `room` columns for what follows."""
     distinct = sorted({tuple(p) for p in prompts}, key=lambda p: (-len(p), p))
-    filled = _read(trunk, distinct, room, edits)
-    if list(distinct) == [tuple(p) for p in prompts]:
-        return filled
-    row = {prompt: index for index, prompt in enumerate(distinct)}
-    return filled.select([row[tuple(p)] for p in prompts])
+    filled = blank(trunk, distinct, room)
+    read_into(trunk, distinct, filled, edits)
+    return spread(filled, distinct, prompts)
 
 
-def _read(trunk: Trunk, prompts: Sequence[Tokens], room: int, edits: tuple[Edit, ...]) -> Filled:
+def blank(trunk: Trunk, prompts: Sequence[Tokens], room: int) -> Filled:
+    """Room for the prompts and for `room` columns after them; nothing is read yet."""
     import torch
 
-    longest = len(prompts[0])
-    state, shared = KeyValues(len(prompts), longest + room), shared_prefix(prompts)
-    if shared:
-        state.spread(read_prefix(trunk, prompts[0][:shared], Taps(edits) if edits else None), shared)
-    logits = []
-    for rows in batches([len(p) - shared for p in prompts]):
-        part = state.part(rows, shared)
-        tokens, positions = padded([p[shared:] for p in prompts[rows]], shared, trunk)
-        hidden = trunk.forward(tokens, positions, part, None, Taps(edits) if edits else None)
-        ends = torch.tensor([len(p) - shared - 1 for p in prompts[rows]], device=trunk.device)
-        logits.append(trunk.logits(hidden[torch.arange(len(ends), device=trunk.device), ends]))
-    state.filled = longest
     lengths = [len(p) for p in prompts]
+    longest = max(lengths)
     visible = torch.arange(longest + room, device=trunk.device)[None] < torch.tensor(lengths, device=trunk.device)[:, None]
     visible[:, longest:] = True
-    return Filled(state, torch.cat(logits), visible, lengths)
+    return Filled(KeyValues(len(prompts), longest + room, longest), torch.zeros(0), visible, lengths)
+
+
+def read_into(trunk: Trunk, prompts: Sequence[Tokens], filled: Filled, edits: tuple[Edit, ...] = ()) -> None:
+    """Read `prompts`, sorted from long to short, into the first rows of `filled` and add their logits."""
+    import torch
+
+    taps = Taps(edits) if edits else None
+    shared = shared_prefix(prompts)
+    if shared:
+        filled.state.spread(read_prefix(trunk, prompts[0][:shared], taps), shared)
+    logits = []
+    for rows in batches([len(p) - shared for p in prompts]):
+        tokens, positions = padded([p[shared:] for p in prompts[rows]], shared, trunk)
+        hidden = trunk.forward(tokens, positions, filled.state.part(rows, shared), None, taps)
+        ends = torch.tensor([len(p) - shared - 1 for p in prompts[rows]], device=trunk.device)
+        logits.append(trunk.logits(hidden[torch.arange(len(ends), device=trunk.device), ends]))
+    filled.logits = torch.cat(logits)
+
+
+def spread(filled: Filled, distinct: Sequence[Tokens], prompts: Sequence[Tokens]) -> Filled:
+    """From a row for each distinct prompt to a row for each prompt."""
+    if [tuple(p) for p in prompts] == [tuple(p) for p in distinct]:
+        return filled
+    row = {tuple(prompt): index for index, prompt in enumerate(distinct)}
+    return filled.select([row[tuple(p)] for p in prompts])
 
 
 def shared_prefix(prompts: Sequence[Tokens]) -> int:
     """How many leading tokens to read once: common to all prompts, leaving at least one; 0 where it isn't worth it."""
-    first, last = min(prompts), max(prompts)
+    first, last = min(prompts, key=tuple), max(prompts, key=tuple)
     limit = min(len(p) for p in prompts) - 1
     common = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), limit)
     common = min(common, limit)

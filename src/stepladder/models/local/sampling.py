@@ -21,13 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """One continuation to generate. `bias` maps token ids to what is added to their logits before choosing."""
+    """One continuation to generate.
+
+    `bias` maps token ids to what is added to their logits before choosing. `conversation` says that the prompt continues
+    an earlier exchange, so that its beginning may have been read before.
+    """
 
     prompt: tuple[int, ...]
     max_tokens: int
     temperature: float = 0.0
     seed: int = 0
     bias: Mapping[int, float] = field(default_factory=dict)
+    conversation: bool = False
 
     def uniforms(self) -> np.ndarray:
         """`max_tokens` numbers in [0, 1) that depend on seed and prompt alone."""

@@ -72,7 +72,7 @@ def _captured(
 
 
 def _copies(prefix: KeyValues, tails: Sequence[Tokens]) -> KeyValues:
-    state = KeyValues(len(tails), prefix.columns + len(tails[0]))
+    state = KeyValues(len(tails), prefix.columns + len(tails[0]), prefix.columns)
     state.spread(prefix, prefix.columns)
     return state
 

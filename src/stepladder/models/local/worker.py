@@ -1,7 +1,7 @@
 """One thread that does all of a model's work, and a desk where single requests wait until they make a batch.
 
-Nothing polls. Requests of one tick of the event loop are handed over together at its end; those that come while the thread is
-busy wait on the desk, and the next turn of the thread takes all of them.
+Nothing polls. Requests of one tick of the event loop are handed over together at its end; those that come while the thread
+is busy wait on the desk, and the next turn of the thread takes all of them.
 """
 
 from __future__ import annotations
