@@ -3,15 +3,16 @@
 from stepladder.loop.doctor import Check, examine
 from stepladder.loop.measure import Bench, Measured, measure, open_bench
 from stepladder.loop.policy import GateResult, check_policy, released
-from stepladder.loop.rejudge import Rejudged, rejudge
+from stepladder.loop.rejudge import Flip, Rejudgement, rejudge
 from stepladder.loop.rung import Rung, rebuild_report, run
 
 __all__ = [
     "Bench",
     "Check",
+    "Flip",
     "GateResult",
     "Measured",
-    "Rejudged",
+    "Rejudgement",
     "Rung",
     "check_policy",
     "examine",

@@ -69,11 +69,10 @@ def agreement(old: Sequence[Verdict], new: Sequence[Verdict]) -> Measurement:
     """Cohen's kappa on the exchanges that both could judge; the rest are unmeasured."""
     both = [(outcome(a), outcome(b)) for a, b in zip(old, new, strict=True) if a.value is not None and b.value is not None]
     missing = len(old) - len(both)
-    if len(both) < 2:
-        return Measurement(
-            name="kappa", value=None, unit="kappa", n=len(both), unmeasured=missing, reason="too few judged by both"
-        )
-    estimate = cohen_kappa([a for a, _ in both], [b for _, b in both])
+    estimate = cohen_kappa([a for a, _ in both], [b for _, b in both]) if len(both) > 1 else None
+    if estimate is None:
+        why = "undefined: fewer than two judged by both, or both judges give one label throughout"
+        return Measurement(name="kappa", value=None, unit="kappa", n=len(both), unmeasured=missing, reason=why)
     return Measurement(
         name="kappa", value=estimate.value, unit="kappa", interval=estimate.interval, n=estimate.n, unmeasured=missing
     )

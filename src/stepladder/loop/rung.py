@@ -74,7 +74,7 @@ def _stages(bench: Bench) -> dict[str, Measured]:
 
 def guard_subject(bench: Bench, safeguards: Measured) -> ChatModel:
     """The bench's subject behind the guard that `safeguards` trained; answers already known are not asked again."""
-    guard = load_guard(bench.store.folder, safeguards.record)
+    guard = load_guard(bench.store.artifacts(safeguards.record), safeguards.record)
     return GuardedModel(bench.store.cached(bench.subject), guard, features=bench.subject)
 
 
