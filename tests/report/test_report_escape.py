@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from stepladder.report.escape import marked, visible
 
 # Every character there is, lone surrogates and all, with the nasty ones drawn often.
-NASTY = st.sampled_from(
-    list("‹›U+<>&\"'\x00\x07\x1b\r\x85\u202e\u2066\u200b\ufeff\u2028\u00ad\u3164\ufe0f") + ["‹U+", "‹U+202E›", "\ud800"]
-)
+HIDDEN = "\x00\x07\x1b\r\x85\u202e\u2066\u200b\ufeff\u2028\u00ad\u3164\ufe0f\ud800"
+NASTY = st.sampled_from([*HIDDEN, *"‹›U+<>&\"'", "‹U+", "‹U+202E›"])
 TEXT = st.lists(st.one_of(NASTY, st.characters(exclude_categories=()), st.text())).map("".join)
 
 

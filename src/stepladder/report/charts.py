@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from stepladder.report.numbers import family_words, full_text
 
 Spec = dict[str, Any]
 WIDE, HALF, NARROW = 840, 460, 348
+LABEL_COLUMNS = 22
 
 # name: (light, dark)
 PALETTE: Mapping[str, tuple[str, str]] = {
@@ -60,10 +62,21 @@ def draw(spec: Spec, name: str) -> str:
     return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 
 
+def short(name: str) -> str:
+    """A family's name for an axis, at most `LABEL_COLUMNS` wide (Vega's own cutting splits surrogate pairs and fails)."""
+    kept, columns = "", 0
+    for char in visible(family_words(name)).replace("\n", " ").replace("\t", " "):
+        columns += 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        if columns > LABEL_COLUMNS:
+            return kept + "…"
+        kept += char
+    return kept
+
+
 def rows(comparisons: Iterable[Comparison], conditions: Sequence[str]) -> list[Spec]:
     """One row per quantity and condition with value, interval and the baseline: the data of the forest plots."""
     return [
-        {"group": visible(family_words(c.quantity)), "condition": condition, **_point(c.cells[condition])}
+        {"group": short(c.quantity), "condition": condition, **_point(c.cells[condition])}
         for c in comparisons
         for condition in conditions
         if condition in c.cells
@@ -82,7 +95,7 @@ def forest(data: Sequence[Spec], title: str, width: int) -> Spec:
 
     groups = list(dict.fromkeys(row["group"] for row in data))
     here = list(dict.fromkeys(row["condition"] for row in data))
-    y = alt.Y("group:N", sort=groups, title=None, axis=alt.Axis(grid=True, ticks=False, domain=False, labelLimit=200))
+    y = alt.Y("group:N", sort=groups, title=None, axis=alt.Axis(grid=True, ticks=False, domain=False, labelLimit=0))
     offset = alt.YOffset("condition:N", sort=here, scale=alt.Scale(paddingOuter=0.35))
     x = alt.X("value:Q", title=title, scale=alt.Scale(domain=[0, 1]), axis=_percent_axis(width))
     base = alt.Chart(_inline(data)).encode(y=y, yOffset=offset)
@@ -178,7 +191,7 @@ def outcome_bars(counts: Sequence[OutcomeCount], width: int) -> Spec:
     from stepladder.report.document import OUTCOMES
 
     data: list[Spec] = [
-        {"family": visible(family_words(row.family)), "outcome": outcome, "order": order, "count": row.counts[outcome]}
+        {"family": short(row.family), "outcome": outcome, "order": order, "count": row.counts[outcome]}
         | {"share": row.counts[outcome] / sum(row.counts.values())}
         for row in counts
         for order, outcome in enumerate(OUTCOMES)
@@ -190,7 +203,7 @@ def outcome_bars(counts: Sequence[OutcomeCount], width: int) -> Spec:
         alt.Chart(_inline(data))
         .mark_bar(height=17)
         .encode(
-            y=alt.Y("family:N", sort=families, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=200)),
+            y=alt.Y("family:N", sort=families, title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=0)),
             x=alt.X(
                 "share:Q", title="Share of answers", stack="zero", scale=alt.Scale(domain=[0, 1]), axis=_percent_axis(width)
             ),

@@ -169,10 +169,9 @@ def _families_chart(report: Report) -> Chart | None:
     data = charts.rows(comparison.families(report.findings), ("before", "after"))
     if not data:
         return None
-    caption = (
-        "Attack success by attack family with its interval. The guard that answers an attack "
-        "was trained without that attack's family."
-    )
+    caption = "Attack success by attack family with its interval."
+    if "safeguards" in report.findings:
+        caption += " The guard that answers an attack was trained without that attack's family."
     words_of = charts.describe("Attack success by attack family", data, "group")
     return _two("families", partial(charts.forest, data, "Attack success"), words_of, caption)
 
@@ -241,7 +240,7 @@ class Grid:
 
 
 def grid(cells: Sequence[BehaviourCount]) -> Grid:
-    """The table of behaviours against families; `3/4` is three successes of four measured, `+1?` one more unmeasured, `?` none measured."""
+    """Behaviours against families; `3/4` is three successes of four measured, `+1?` one more unmeasured, `?` none."""
     texts: dict[str, dict[str, list[str]]] = {}
     for cell in cells:
         texts.setdefault(cell.behaviour, {}).setdefault(cell.family, []).append(_cell_text(cell))
