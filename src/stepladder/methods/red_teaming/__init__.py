@@ -1,0 +1,1 @@
+"""Red teaming: find requests that make the subject do what it should not."""
