@@ -75,8 +75,8 @@ def _sync(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of processes that were killed."""
-    for path in folder.glob(".*.tmp"):
+    """Remove the temporary files of processes that were killed, in `folder` and below."""
+    for path in folder.rglob(".*.tmp"):
         process = path.name.split(".")[-2]
         if process.isdigit() and not _alive(int(process)):
             path.unlink(missing_ok=True)

@@ -88,7 +88,7 @@ def _sample(place: int, exchange: Exchange, model: str) -> EvalSample:
 
     asked, output, error = _messages(exchange), _output(exchange, model), exchange.reply.error
     return EvalSample(
-        id=exchange.id,
+        id=exchange.id if exchange.id and exchange.id.isprintable() else f"exchange-{place}",  # names a file in the zip
         epoch=1,
         input=asked,
         target="",

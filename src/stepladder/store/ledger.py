@@ -6,6 +6,7 @@ ledger). Several processes may use one ledger; each waits for the others.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 import time
@@ -105,8 +106,8 @@ def now() -> str:
 def _statements(script: str) -> Iterator[str]:
     """The statements of a script (`executescript` would commit the transaction that the migration runs in)."""
     statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
+    for piece in re.split(r"(?<=;)", script):
+        statement += piece
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""

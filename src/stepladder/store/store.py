@@ -46,7 +46,8 @@ class Store:
         self._records = Records(self._ledger, folder / "records")
         self._availability = Availability(self._exchanges)
         with store_errors(folder):
-            remove_leftovers(folder / "records")
+            for part in ("records", "tensors"):
+                remove_leftovers(folder / part)
 
     def __enter__(self) -> Self:
         return self
