@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -55,9 +58,6 @@ def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path, monkeypatch):
 
 
 def test_what_a_killed_process_left_half_written_is_removed_and_a_living_one_s_is_not(tmp_path):
-    import os
-    import subprocess
-
     dead = subprocess.Popen(["true"])
     dead.wait()
     records = tmp_path / "records"
@@ -66,3 +66,28 @@ def test_what_a_killed_process_left_half_written_is_removed_and_a_living_one_s_i
         (records / f".r.eval.{process}.tmp").touch()
     open_store(tmp_path).close()
     assert [path.name for path in records.iterdir()] == [f".r.eval.{os.getpid()}.tmp"]
+
+
+KILLED_WHILE_WRITING = """
+import itertools, os, random, signal, sys, time
+from pathlib import Path
+from stepladder.store import save_text
+
+path, size = Path(sys.argv[1]), 3_000_000
+save_text(path, size * "a")
+for _ in range(40):
+    child = os.fork()
+    if child == 0:
+        for letter in itertools.cycle("bcde"):
+            save_text(path, size * letter)
+    time.sleep(random.uniform(0, 0.03))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    text = path.read_text()
+    assert len(text) == size and len(set(text)) == 1, "half written"
+"""
+
+
+def test_a_file_whose_writer_is_killed_is_whole(tmp_path):
+    done = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path / "x")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -45,7 +45,7 @@ def foreign_record(log: EvalLog, path: Path) -> Record:
 def _exchange(sample: EvalSample, repeated: bool, log: EvalLog) -> Exchange:
     asked, answer = _split(sample)
     name = f"{sample.id}/epoch-{sample.epoch}" if repeated else str(sample.id)
-    config = log.eval.model_generate_config
+    config = log.eval.model_generate_config.merge(log.plan.config)
     request = Request(
         id=name,
         messages=tuple(map(_message, asked)) or (Message(role="user", content=""),),
