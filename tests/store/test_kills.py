@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -27,3 +29,33 @@ def test_a_run_killed_at_random_moments_ends_like_one_that_never_was(tmp_path, b
 @pytest.mark.parametrize("batch", [1, 4, 64])
 def test_hundreds_of_kills_change_nothing(tmp_path, batch):
     assert kill(tmp_path, seed=100 + batch, kills=300, batch=batch)["kills"] >= 300
+
+
+CTRL_C = """
+import sys
+import time
+from pathlib import Path
+from kill_runner import job
+from stepladder.execution import Interrupted
+try:
+    job(Path(sys.argv[1]), int(sys.argv[2]))
+except Interrupted:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_after_ctrl_c_nothing_at_all_is_asked_twice(tmp_path, batch):
+    command = [sys.executable, "-c", CTRL_C, str(tmp_path), str(batch)]
+    environment = os.environ | {"PYTHONPATH": str(RUNNER.parent)}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+    while not (tmp_path / "asked").exists() or not (tmp_path / "asked").read_text():
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 130
+    before = (tmp_path / "asked").read_text().split()
+    assert 0 < len(before) < 68
+    subprocess.run(command, env=environment, check=True)
+    asked = (tmp_path / "asked").read_text().split()
+    assert len(asked) == len(set(asked)) == 68
