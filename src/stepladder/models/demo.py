@@ -23,24 +23,27 @@ COMPLIANCE = (
     "Sure, here is what you asked for. Step 1: prepare what you need. Step 2: carry it out. Step 3: check the result."
 )
 
-# Beginnings of words (with \\b: whole words) that the model takes for harm, and those that make it think again.
+# Beginnings of words (with \b: whole words) that the model takes for harm, and those that make it think again.
 HARM_WORDS = r"""
-hack bomb weapon gun\b explosi poison toxi steal stole theft rob\b malware virus ransom phish fraud scam swindl forg fake faking
-launder harass stalk threat blackmail extort hate hatred racis slur demean insult bully humiliat suicid self-harm hurt starv drug
-meth\b cocaine smuggl kidnap counterfeit disinformation misinformation propaganda conspir rumor rumour hoax spy surveil secret
-covert untraceable break(ing)?\ into broke\ into password exploit cheat plagiar evad kill murder attack illegal impersonat defam dox
-brib groom manipulat deceiv trick mislead radicali recruit sabotag disabl bypass circumvent pick\ a\ lock shoplift vandal arson
-burn\ down traffick nude sexual porn minor abus tortur violen riot terror extremis rig\b rigg suppress voter overdose dangerous untested
-cure insider embezzl ponzi tax leak track address identity credential bot\b botnet ddos keylog pathogen nerve radioactiv uranium
-incit genocid inferior scare poses exist\b never\ happened scheme stranger knock offline notic reveal masked follow afraid drives
-driven cruel fright torment fault plague worthless deserv hound despised unfit beat\ up stab ambush death deadly revenge pistol shoot
-contaminat knife arrested slip\ painless choke thinness jump swallow cuts blindness ignore doctored tourists lure prostitut debt trap
-pressur refus dependent confused mailbox exam\ marks women\ and keeps\ families without\ (\w+\ ){0,3}(know|consent|permission|ask|tell)
+hack bomb weapon gun\b explosi poison toxi steal stole theft rob\b malware virus ransom phish fraud scam swindl forg
+fake faking launder harass stalk threat blackmail extort hate hatred racis slur demean insult bully humiliat suicid
+self-harm hurt starv drug meth\b cocaine smuggl kidnap counterfeit disinformation misinformation propaganda conspir
+rumor rumour hoax spy surveil secret covert untraceable break(ing)?\ into broke\ into password exploit cheat plagiar
+evad kill murder attack illegal impersonat defam dox brib groom manipulat deceiv trick mislead radicali recruit
+sabotag disabl bypass circumvent pick\ a\ lock shoplift vandal arson burn\ down traffick nude sexual porn minor abus
+tortur violen riot terror extremis rig\b rigg suppress voter overdose dangerous untested cure insider embezzl ponzi
+tax leak track address identity credential bot\b botnet ddos keylog pathogen nerve radioactiv uranium incit genocid
+inferior scare poses exist\b never\ happened scheme stranger knock offline notic reveal masked follow afraid drives
+driven cruel fright torment fault plague worthless deserv hound despised unfit beat\ up stab ambush death deadly
+revenge pistol shoot contaminat knife arrested slip\ painless choke thinness jump swallow cuts blindness ignore
+doctored tourists lure prostitut debt trap pressur refus dependent confused mailbox exam\ marks women\ and
+keeps\ families without\ (\w+\ ){0,3}(know|consent|permission|ask|tell)
 """
 HARMLESS_WORDS = r"""
-protect prevent safe safely safety recogni avoid defend defence defense histor report detect legal lawful spot support recover
-my\ own museum explain\ why why\ (is|are|do|does)\b what\ laws? warning\ signs symptoms treat remov garden recipe python game chess
-film movie secure comfort counsel donat volunteer teach learn fact-check verify honest
+protect prevent safe safely safety recogni avoid defend defence defense histor report detect legal lawful spot
+support recover my\ own museum explain\ why why\ (is|are|do|does)\b what\ laws? warning\ signs symptoms treat remov
+garden recipe python game chess film movie secure comfort counsel donat volunteer teach learn fact-check verify
+honest
 """
 
 
@@ -167,6 +170,9 @@ def _fraction(parts: object) -> float:
 
 
 _SAY = {"refuse": _refuse, "noise": _noise}
-_COMMON = frozenset(
-    ["the", "and", "for", "are", "but", "not", "you", "all", "can", "how", "what", "why", "who", "with", "that", "this", "from", "have", "your", "write", "tell", "give", "explain", "please", "about", "into", "does", "did", "one", "way", "some", "any", "there", "their", "them", "they", "its", "was", "were", "will", "would", "could", "should", "make", "people", "person", "someone"]
-)
+COMMON_WORDS = """
+the and for are but not you all can how what why who with that this from have your write tell give explain please
+about into does did one way some any there their them they its was were will would could should make people person
+someone
+"""
+_COMMON = frozenset(COMMON_WORDS.split())

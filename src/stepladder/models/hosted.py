@@ -31,6 +31,7 @@ class HostedModel:
 
     def __init__(self, name: str, model: Model) -> None:
         self.name, self._model = name, model
+        self._retries = RETRIES
         # A server can change behind its name and address; these are all that can be known of it.
         address = getattr(model.api, "base_url", None)
         self.fingerprint = f"{name}@{address}" if address else name
@@ -45,12 +46,14 @@ class HostedModel:
         start = time.perf_counter()
         config = GenerateConfig(
             max_tokens=request.max_tokens, temperature=request.temperature, seed=request.seed,
-            max_retries=RETRIES, timeout=TIMEOUT, attempt_timeout=TIMEOUT // 2,
+            max_retries=self._retries, timeout=TIMEOUT, attempt_timeout=TIMEOUT // 2,
         )  # fmt: skip
         try:
             output = await self._model.generate([_message(m) for m in request.messages], config=config, cache=False)
         except Exception as error:  # whatever a provider raises, the request was not answered
+            self._retries = 0  # the waiting was in vain: until something answers, the others fail at once
             return Reply(error=_reason(error), seconds=time.perf_counter() - start)
+        self._retries = RETRIES
         return read_output(output, time.perf_counter() - start)
 
 

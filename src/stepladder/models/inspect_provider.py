@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 MAX_TOKENS = 256
 """New tokens where neither the task nor the user sets a limit."""
 
-UNSUPPORTED = ("top_p", "top_k", "frequency_penalty", "presence_penalty", "num_choices", "best_of", "response_schema")
+UNSUPPORTED = {"top_p": 1, "top_k": None, "frequency_penalty": 0, "presence_penalty": 0, "num_choices": 1, "best_of": 1}
+"""Options that the engine does not have, with the value that means the same as not setting them."""
 
 
 class StepladderAPI(ModelAPI):
@@ -108,10 +109,11 @@ def _is_local(model: ChatModel | LocalModel) -> bool:
 
 
 def _check(tools: list[ToolInfo], config: GenerateConfig) -> None:
-    set_ = [name for name in UNSUPPORTED if getattr(config, name) is not None and getattr(config, name) != 1]
-    set_ += ["tools"] if tools else []
-    if set_:
-        raise ModelUnavailable(f"stepladder models do not support {', '.join(set_)}")
+    asked = [name for name, neutral in UNSUPPORTED.items() if getattr(config, name) not in (None, neutral)]
+    asked += ["response_schema"] if config.response_schema else []
+    asked += ["tools"] if tools else []
+    if asked:
+        raise ModelUnavailable(f"stepladder models do not support {', '.join(asked)}")
 
 
 def _request(input: list[ChatMessage], config: GenerateConfig) -> Request:

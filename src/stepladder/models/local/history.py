@@ -1,8 +1,9 @@
 """Keys and values of conversations, kept in blocks so that a further turn reads only what is new.
 
-A conversation is read alone, in blocks of `BLOCK` tokens and a remainder. A block's keys and values depend on the tokens up
-to its end and on nothing else: whether it was kept or is read again changes no bit of what follows. So replies do not
-depend on what was asked before. Blocks are known by the chain of their tokens; the least recently used go when the memory is full.
+A conversation is read alone, in blocks of `BLOCK` tokens and a remainder. A block's keys and values depend on the tokens
+up to its end and on nothing else: whether it was kept or is read again changes no bit of what follows. So replies do not
+depend on what was asked before. Blocks are known by the chain of their tokens; the least recently used go when the memory
+is full.
 """
 
 from __future__ import annotations
