@@ -5,6 +5,7 @@ Kept free of torch: Inspect imports this module whenever it lists its extensions
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from inspect_ai import Task, task
@@ -23,9 +24,13 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from stepladder.methods import CATALOGUE, get_method
 
 if TYPE_CHECKING:
-    from stepladder.core import Message, Request
+    from stepladder.core import Exchange, Message, Request
 
-_ROLES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
+_ROLES: dict[str, Callable[..., ChatMessage]] = {
+    "system": ChatMessageSystem,
+    "user": ChatMessageUser,
+    "assistant": ChatMessageAssistant,
+}
 
 
 @modelapi(name="stepladder")
@@ -52,14 +57,12 @@ def ask_as_planned() -> Solver:
 @scorer(metrics=[mean(), stderr(cluster="behaviour")], name="judge")
 def judge(name: str = "refusal_patterns") -> Scorer:
     """Attack success by one of our judges; what the judge could not tell is left unscored with its reason."""
-    from stepladder.judges import JudgeTools, get_judge
-    from stepladder.store import exchange_from_sample
+    from stepladder.judges import JudgeTools, get_judge, judge_exchanges
 
     chosen = get_judge(name)
 
     async def score(state: TaskState, target: Target) -> Score:
-        exchange = exchange_from_sample(state)
-        verdict = chosen.run([exchange], JudgeTools(model=None))[0]
+        verdict = judge_exchanges(chosen, [_exchange(state)], JudgeTools())[0]
         if verdict.value is None:
             return Score.unscored(reason=verdict.unmeasured or "unmeasured")
         return Score(value=verdict.value, answer=state.output.completion, explanation=verdict.label)
@@ -78,6 +81,18 @@ def _sample(request: Request) -> Sample:
 
 def _message(message: Message) -> ChatMessage:
     return _ROLES[message.role](content=message.content)
+
+
+def _exchange(state: TaskState) -> Exchange:
+    """What our judges read: the planned request and the answer that came."""
+    from stepladder.core import Exchange, Message, Reply, Request
+
+    asked = [Message(role="user", content=message.text) for message in state.messages if message.role == "user"]
+    metadata = {name: value for name, value in state.metadata.items() if isinstance(value, str | int | float | bool)}
+    request = Request(id=str(state.sample_id), messages=tuple(asked), metadata=metadata)
+    if not state.output.choices:
+        return Exchange(request=request, reply=Reply(error=state.output.error or "the model answered nothing"))
+    return Exchange(request=request, reply=Reply(text=state.output.completion, stop_reason=str(state.output.stop_reason)))
 
 
 def _task(method_name: str, seed: int, judge_name: str, config: dict[str, Any]) -> Task:

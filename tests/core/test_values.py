@@ -98,6 +98,13 @@ def test_the_key_of_an_exchange_ignores_what_the_request_is_for(request: Request
 
 
 @given(requests)
+def test_a_model_that_reads_metadata_has_a_key_for_each_of_its_values(request: Request) -> None:
+    mine, yours = (request.model_copy(update={"metadata": {"family": family}}) for family in ("mine", "yours"))
+    assert request_key("m", mine) == request_key("m", yours)
+    assert request_key("m", mine, ("family",)) != request_key("m", yours, ("family",))
+
+
+@given(requests)
 def test_the_key_of_an_exchange_changes_with_all_that_determines_the_answer(request: Request) -> None:
     louder = request.model_copy(update={"temperature": request.temperature + 1})
     longer = request.model_copy(update={"max_tokens": request.max_tokens + 1})

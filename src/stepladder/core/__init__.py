@@ -12,7 +12,7 @@ from stepladder.core.errors import (
     UnknownName,
 )
 from stepladder.core.keys import code_version, config_digest, digest, request_key
-from stepladder.core.method import Access, Ask, ChatModel, Context, Method, record_key, require_access
+from stepladder.core.method import Access, Ask, ChatModel, Context, Method, record_key, reply_key, require_access
 from stepladder.core.values import (
     SCHEMA_VERSION,
     Baseline,
@@ -63,6 +63,7 @@ __all__ = [
     "config_digest",
     "digest",
     "record_key",
+    "reply_key",
     "request_key",
     "require_access",
 ]

@@ -20,9 +20,13 @@ def digest(value: Any, length: int = 24) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
 
-def request_key(fingerprint: str, request: Request) -> str:
-    """Key of an exchange: the model's fingerprint and what is asked, not what the request is for."""
-    return digest([fingerprint, request.model_dump(exclude={"id", "metadata"})])
+def request_key(fingerprint: str, request: Request, reads: tuple[str, ...] = ()) -> str:
+    """Key of an exchange: the model's fingerprint and what is asked, not what the request is for.
+
+    `reads` names the metadata that the model's answer depends on all the same (see `reply_key`).
+    """
+    asked = request.model_dump(exclude={"id", "metadata"})
+    return digest([fingerprint, asked, *([name, request.metadata.get(name)] for name in reads)])
 
 
 SHARED_ROOMS = ("core", "stats", "data")

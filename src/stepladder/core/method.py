@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stepladder.core.errors import AccessError
-from stepladder.core.keys import code_version, config_digest, digest
+from stepladder.core.keys import code_version, config_digest, digest, request_key
 from stepladder.core.values import Exchange, Finding, Record, Reply, Request, Verdict
 
 
@@ -50,6 +50,15 @@ class Ask(Protocol):
     def __call__(self, model: ChatModel, requests: Sequence[Request], *, label: str) -> tuple[Exchange, ...]:
         """One exchange per request, in order; `label` names the work in the progress display."""
         ...
+
+
+def reply_key(model: ChatModel, request: Request) -> str:
+    """Key under which `model`'s reply to `request` is stored.
+
+    A model may name in an attribute `reads` the request metadata that its answers depend on: a guard that answers each
+    attack family with the fold that never saw it reads `family`. All others answer what is asked, whatever it is for.
+    """
+    return request_key(model.fingerprint, request, tuple(getattr(model, "reads", ())))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from stepladder.core import Access, ChatModel, ModelUnavailable, Reply, Request, request_key
+from stepladder.core import Access, ChatModel, ModelUnavailable, Reply, Request, reply_key
 from stepladder.execution import Price, Spending, map_async
 from stepladder.store.exchanges import Counts, Exchanges, storable
 
@@ -62,7 +62,7 @@ class CachedModel:
         """One reply per request; asks the model, and stores, only the units that hold something new."""
         if outer := _current.get():
             outer.nested = True
-        keys = [request_key(self.model.fingerprint, request) for request in requests]
+        keys = [reply_key(self.model, request) for request in requests]
         replies = self._exchanges.known(set(keys))
         missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in replies}
         units = units_of(list(missing.values()), self.model.batch)
@@ -86,7 +86,7 @@ class CachedModel:
             _current.reset(token)
         if len(replies) != len(unit):
             raise ModelUnavailable(f"{self.model.name} gave {len(replies)} replies to {len(unit)} requests")
-        asked = {request_key(self.model.fingerprint, request): request for request in unit}
+        asked = {reply_key(self.model, request): request for request in unit}
         counts = Counts() if call.nested else self._count(unit, replies)
         stored = self._exchanges.store(event, self.model.fingerprint, asked, replies, counts)
         if not call.nested:

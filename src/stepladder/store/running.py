@@ -20,7 +20,7 @@ from stepladder.core import (
     StepladderError,
     code_version,
     record_key,
-    request_key,
+    reply_key,
 )
 from stepladder.store.records import Kept, Records, content_digest
 
@@ -75,7 +75,7 @@ class _Meter:
 
     def __call__(self, model: ChatModel, requests: Sequence[Request], *, label: str) -> tuple[Exchange, ...]:
         exchanges = self._ask(model, requests, label=label)
-        self._replies |= {request_key(model.fingerprint, e.request): e.reply for e in exchanges}
+        self._replies |= {reply_key(model, e.request): e.reply for e in exchanges}
         return exchanges
 
     def cost(self) -> Cost:

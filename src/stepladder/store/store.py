@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from stepladder.core import ChatModel, Context, Cost, Exchange, Finding, Method, Record, Reply, Request, Verdict, request_key
+from stepladder.core import ChatModel, Context, Cost, Exchange, Finding, Method, Record, Reply, Request, Verdict, reply_key
 from stepladder.execution import Budget, Progress, Spending, map_units
 from stepladder.store.cached import FIRST_FAILURES, Availability, CachedModel, units_of
 from stepladder.store.exchanges import Event, Exchanges, check_unicode
@@ -72,7 +72,7 @@ class Store:
         that the batches of a resumed run are those of an uninterrupted one. May be called while an event loop runs.
         """
         cached = self.cached(model)
-        keys = [request_key(cached.fingerprint, request) for request in requests]
+        keys = [reply_key(cached.model, request) for request in requests]
         distinct = dict(zip(reversed(keys), reversed(requests), strict=True))  # of equal requests, the first
         replies = self._exchanges.known(distinct)
         if len(replies) < len(distinct):

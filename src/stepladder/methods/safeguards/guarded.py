@@ -26,6 +26,8 @@ class GuardedModel:
     """
 
     access = Access.chat
+    reads = ("family",)
+    """The same request meets another fold under another family's name."""
 
     def __init__(self, inner: ChatModel, guard: Guard, features: object | None = None) -> None:
         self.inner, self.guard = inner, guard
@@ -84,9 +86,7 @@ def _reader(guard: Guard, features: object) -> Reader:
     if not guard.needs_activations:
         return guard.reader
     if not hasattr(features, "activations"):
-        raise AccessError(
-            "this guard has probes and needs the activations of the model it was trained on; give that as features"
-        )
+        raise AccessError("this guard has probes; it needs the local model that it was trained on, given as `features`")
     source: ActivationSource = features  # type: ignore[assignment]
     if source.fingerprint != guard.source:
         raise AccessError("this guard was trained on the activations of another model; train one on this model")
