@@ -30,8 +30,8 @@ def normalise(activations: NDArray[np.floating]) -> NDArray[np.float32]:
     """(tokens, layers, width) -> (tokens - 1, layers * width): first token dropped, unit root mean square per layer."""
     kept = np.asarray(activations[1:], dtype=np.float32)
     size = np.sqrt(np.mean(kept**2, axis=-1, keepdims=True, dtype=np.float64))
-    flat: NDArray[np.float32] = (kept / np.maximum(size, 1e-8)).astype(np.float32).reshape(len(kept), -1)
-    return flat
+    flat = (kept / np.maximum(size, 1e-8)).reshape(len(kept), kept.shape[1] * kept.shape[2])
+    return flat.astype(np.float32)
 
 
 def pool(tokens: NDArray[np.floating]) -> FloatArray:
