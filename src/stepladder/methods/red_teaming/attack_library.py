@@ -110,6 +110,7 @@ def judge(record: Record, verdicts: Sequence[Verdict], config: Config) -> Findin
     name = judge_name(verdicts)
     errors = judge_errors(name)
     harmful = where(outcomes, kind="harmful")
+    success = rates.SuccessRates(harmful, errors)
     return Finding(
         method=METHOD.name,
         family=METHOD.family,
@@ -117,11 +118,12 @@ def judge(record: Record, verdicts: Sequence[Verdict], config: Config) -> Findin
         record=record.key,
         judge=name,
         measurements=(
-            *_success_rates(rates.SuccessRates(harmful, errors)),
+            *_success_rates(success),
             *rates.gains(harmful, errors),
             *rates.effort(harmful),
             *rates.outcome_shares(harmful),
             *(rates.refusal_rate(where(outcomes, kind=kind), kind) for kind in ("twin", "ordinary")),
+            *success.cells(),
         ),
         examples=_examples(harmful),
         limits=_LIMITS,
@@ -133,7 +135,6 @@ def _success_rates(success: rates.SuccessRates) -> Iterator[Measurement]:
     for tag in ("family", "attack"):
         yield from success.by(tag)
     yield from success.by("category", attacked_only=True)
-    yield from success.cells()
     yield success.behaviours_broken()
 
 

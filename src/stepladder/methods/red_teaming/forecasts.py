@@ -148,10 +148,11 @@ def _over_behaviours(
 ) -> Estimate:
     """`statistic(mean curve of the fit, mean held-out ASR@check)` with its BCa interval from resampled behaviours."""
     names, rows = zip(*samples.complete(check), strict=True)
+    ks = samples.fit_ks
 
     def of_columns(*columns: Sequence[float]) -> float:
         means = [statistics.fmean(column) for column in columns]
-        return statistic(dict(zip(samples.fit_ks, means, strict=False)), means[-1])
+        return statistic(dict(zip(ks, means, strict=False)), means[-1])
 
     return bca(of_columns, *zip(*rows, strict=True), clusters=names)
 

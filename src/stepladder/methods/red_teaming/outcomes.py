@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from stepladder.core.values import Exchange, Record, Verdict
-
-SUCCESS = 0.5
-"""A verdict of this value or more counts as an attack success."""
+from stepladder.judges import SUCCESS
 
 
 @dataclass(frozen=True)
