@@ -6,6 +6,7 @@ not at chosen phrases.
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 from stepladder.core.values import Message
@@ -16,8 +17,7 @@ PIECES = 3
 
 def split(request: str, pieces: int = PIECES) -> tuple[str, ...]:
     """The request as at most `pieces` runs of whole words whose concatenation is the request again."""
-    words = [word + " " for word in request.split(" ")]
-    words[-1] = words[-1][:-1]
+    words = re.findall(r"\S+\s*|^\s+", request)
     count = min(pieces, len(words))
     cuts = [round(i * len(words) / count) for i in range(count + 1)]
     return tuple("".join(words[low:high]) for low, high in pairwise(cuts))
