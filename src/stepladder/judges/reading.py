@@ -55,7 +55,10 @@ def read(exchange: Exchange) -> Reading | Unreadable:
         return Unreadable(f"the model gave no reply: {reply.error}")
     if not reply.text.strip():
         return Unreadable("empty reply")
-    text, decoded = _decoded(reply.text, exchange.metadata.get("encoding"))
+    encoding = exchange.metadata.get("encoding")
+    text, decoded = _decoded(reply.text, encoding)
+    if encoding and not decoded and not words_of(text):
+        return Unreadable(f"undecodable: neither {encoding} nor words")
     reason = degenerate(text)
     return Unreadable(reason) if reason else Reading(plain_request(exchange), text, decoded)
 
@@ -76,7 +79,10 @@ def _decoded(text: str, encoding: Any) -> tuple[str, bool]:
     from stepladder.data import decode
 
     decoded = decode(encoding, text)
-    if decoded is None or _englishness(decoded) <= _englishness(text):
+    if decoded is None and encoding == "base64":  # a reply cut off by its token limit lacks the end of its last group
+        compact = "".join(text.split())
+        decoded = decode(encoding, compact[: len(compact) // 4 * 4])
+    if not decoded or _englishness(decoded) <= _englishness(text):
         return text, False
     return decoded, True
 
@@ -104,10 +110,11 @@ def _gibberish(text: str) -> bool:
     return _letter_score(letters) < _GIBBERISH and function_share(words) < 0.1
 
 
-def _englishness(text: str) -> float:
-    """Share of function words among the words; -1 for a text without words."""
+def _englishness(text: str) -> tuple[float, float]:
+    """Share of function words, then mean log letter frequency; lowest for a text without words."""
     words = [word.lower() for word in words_of(text)]
-    return function_share(words) if words else -1.0
+    letters = [letter for letter in text.lower() if letter in letter_logs()]
+    return (function_share(words), _letter_score(letters)) if letters else (-1.0, -math.inf)
 
 
 def not_english(text: str) -> str | None:
