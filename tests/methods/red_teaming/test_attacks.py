@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stepladder.core import StepladderError, UnknownName
@@ -64,6 +64,7 @@ def test_there_are_four_encodings() -> None:
     assert {attack.encoding for attack in ENCODED} == {"base64", "rot13", "leetspeak", "ascii"}
 
 
+@example(" a  b\n", 3)
 @given(st.text(min_size=1).filter(str.strip), st.integers(1, 6))
 def test_payload_pieces_put_together_are_the_request_again(request_text: str, pieces: int) -> None:
     parts = split(request_text, pieces)
