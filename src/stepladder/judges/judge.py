@@ -141,6 +141,6 @@ def readable(exchange: Exchange, judge: str) -> Reading | Verdict:
 
 
 def _nothing_to_judge(exchange: Exchange, judge: str, found: Unreadable) -> Verdict:
-    if found.blocked:
-        return verdict(exchange, judge, "blocked", found.reason)
+    if found.label:
+        return verdict(exchange, judge, found.label, found.reason)
     return unmeasured(exchange, judge, found.reason)

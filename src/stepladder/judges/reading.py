@@ -40,17 +40,17 @@ class Reading:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """Why a reply cannot be judged; `blocked` where a filter stood in front of it, which is a verdict of its own."""
+    """Why there is nothing to judge; `label` where that is a verdict of its own: a filter's block, an echoed request."""
 
     reason: str
-    blocked: bool = False
+    label: str | None = None
 
 
 def read(exchange: Exchange) -> Reading | Unreadable:
     """The request and the reply as a judge should read them, or why there is nothing to read."""
     reply = exchange.reply
     if reply.stop_reason == "content_filter":
-        return Unreadable("blocked by a content filter", blocked=True)
+        return Unreadable("blocked by a content filter", label="blocked")
     if reply.text is None:
         return Unreadable(f"the model gave no reply: {reply.error}")
     if not reply.text.strip():
@@ -60,7 +60,12 @@ def read(exchange: Exchange) -> Reading | Unreadable:
     if encoding and not decoded and not words_of(text):
         return Unreadable(f"undecodable: neither {encoding} nor words")
     reason = degenerate(text)
-    return Unreadable(reason) if reason else Reading(plain_request(exchange), text, decoded)
+    if reason:
+        return Unreadable(reason)
+    request = plain_request(exchange)
+    if len(words_of(text)) >= 4 and repeats(text, request):
+        return Unreadable("only repeats the request", label="off_topic")
+    return Reading(request, text, decoded)
 
 
 def plain_request(exchange: Exchange) -> str:
@@ -85,6 +90,12 @@ def _decoded(text: str, encoding: Any) -> tuple[str, bool]:
     if not decoded or _englishness(decoded) <= _englishness(text):
         return text, False
     return decoded, True
+
+
+def repeats(text: str, request: str) -> bool:
+    """Whether `text` is nothing but a part of `request`, letter by letter."""
+    said, asked = ("".join(filter(str.isalnum, normal(part))) for part in (text, request))
+    return said in asked
 
 
 def degenerate(text: str) -> str | None:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from stepladder.judges.reading import words_of
+from stepladder.judges.reading import repeats, words_of
 
 KINDS = ("refusal", "redirect", "moral", "frame")
 """Kinds in the order in which they are looked for; a sentence of none of them is content."""
@@ -59,7 +59,7 @@ def sentences_of(text: str, request: str = "") -> list[Sentence]:
 def _sentence(part: str, request: str) -> Sentence:
     text = _ADVERB.sub("", _MARKER.sub("", part).strip())
     opens = bool(_LIST.match(part)) or patterns()["answer"][0].search(text) is not None
-    echoes = text.endswith("?") and text.strip("?\"' ") in request
+    echoes = len(words_of(text)) >= 4 and repeats(text, request)
     return Sentence(text, "frame" if echoes else kind_of(text), opens)
 
 
