@@ -72,12 +72,13 @@ class KeyValues:
             for layer, (keys, values) in self.layers.items()
         }
 
-    def select(self, rows: Sequence[int]) -> KeyValues:
-        """A new state with a copy of those rows, in that order; rows may repeat."""
+    def take(self, rows: Sequence[int]) -> KeyValues:
+        """A new state of those rows, in that order; rows may repeat. This one is emptied, to hold no layer twice."""
         import torch
 
         chosen = KeyValues(len(rows), self.columns, self.filled)
-        for layer, (keys, values) in self.layers.items():
+        while self.layers:
+            layer, (keys, values) = self.layers.popitem()
             index = torch.tensor(rows, device=keys.device)
             chosen.layers[layer] = (keys.index_select(0, index), values.index_select(0, index))
         return chosen

@@ -72,11 +72,15 @@ class LlamaTrunk:
     """Decoder of a Llama-like transformers model, its products in `dtype`."""
 
     def __init__(self, model: Any, dtype: torch.dtype, device: torch.device) -> None:
+        import torch
+
         config = model.config
         self.layers, self.width, self.context = config.num_hidden_layers, config.hidden_size, config.max_position_embeddings
         self.heads, self.key_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self.epsilon, self.dtype, self.device = config.rms_norm_eps, dtype, device
+        # On a CPU attention is no faster in bf16 than in float32 (a third slower for a single query), and less exact.
+        self.attention_dtype = torch.float32 if device.type == "cpu" else dtype
         self.embedding = model.model.embed_tokens.weight.detach().to(device, dtype)
         self.final_norm = model.model.norm.weight.detach().to(device).float()
         self.blocks = [self._block(layer) for layer in model.model.layers]
@@ -131,22 +135,22 @@ class LlamaTrunk:
         parts = product.view(rows, n, self.heads + 2 * self.key_heads, self.head_width)
         turned = self._rotate(parts[:, :, : self.heads + self.key_heads], rotation).transpose(1, 2)
         query, key = turned[:, : self.heads], turned[:, self.heads :]
-        value = parts[:, :, self.heads + self.key_heads :].transpose(1, 2)
+        value = parts[:, :, self.heads + self.key_heads :].transpose(1, 2).to(self.attention_dtype)
         if state is not None:
             key, value = state.update(index, key, value)
         if n == 1:  # the queries that share a key head become its query rows: nothing is repeated
             query = query.reshape(rows, self.key_heads, -1, self.head_width)
             mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-            return mixed.reshape(rows, -1)
+            return mixed.reshape(rows, -1).to(self.dtype)
         causal = mask is None
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal, enable_gqa=True)
-        return mixed.transpose(1, 2).reshape(rows * n, -1)
+        return mixed.transpose(1, 2).reshape(rows * n, -1).to(self.dtype)
 
     def _rotate(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
         """Rotary embedding of (rows, n, heads, head width); the sine carries the sign of the half that is swapped."""
         cosine, sine = rotation
         turned = x * cosine
-        return turned.addcmul_(x.roll(self.head_width // 2, -1), sine).to(self.dtype)
+        return turned.addcmul_(x.roll(self.head_width // 2, -1), sine).to(self.attention_dtype)
 
     def _rotation(self, theta: float) -> tuple[Tensor, Tensor]:
         import torch
@@ -160,7 +164,7 @@ class LlamaTrunk:
         """Additive mask (rows or 1, 1, n, filled + n), or `None` where plain causality or nothing is needed."""
         if visible is None and (n == 1 or not filled):
             return None
-        return additive_mask(n, filled, visible, self.dtype, self.device)
+        return additive_mask(n, filled, visible, self.attention_dtype, self.device)
 
     def _tap(self, taps: Taps | None, layer: int, site: str, x: Tensor, positions: Tensor) -> Tensor:
         if taps is None or not taps.wants(layer, site):

@@ -98,7 +98,7 @@ def _decode(
             return
         if going.count(False) * DROP_SHARE >= len(going):
             rows = [row for row, goes in enumerate(going) if goes]
-            filled, live, tokens = filled.select(rows), [live[row] for row in rows], [tokens[row] for row in rows]
+            filled, live, tokens = filled.take(rows), [live[row] for row in rows], [tokens[row] for row in rows]
         filled.logits = _step(trunk, filled, tokens, edits)
 
 

@@ -36,10 +36,10 @@ class Filled:
     visible: Tensor
     lengths: list[int]
 
-    def select(self, rows: Sequence[int]) -> Filled:
-        """Those rows, in that order; rows may repeat."""
+    def take(self, rows: Sequence[int]) -> Filled:
+        """Those rows, in that order; rows may repeat. This one is not to be used again."""
         logits, visible = self.logits[list(rows)], self.visible[list(rows)]
-        return Filled(self.state.select(rows), logits, visible, [self.lengths[row] for row in rows])
+        return Filled(self.state.take(rows), logits, visible, [self.lengths[row] for row in rows])
 
 
 def prefill(trunk: Trunk, prompts: Sequence[Tokens], room: int, edits: tuple[Edit, ...] = ()) -> Filled:
@@ -83,7 +83,7 @@ def spread(filled: Filled, distinct: Sequence[Tokens], prompts: Sequence[Tokens]
     if [tuple(p) for p in prompts] == [tuple(p) for p in distinct]:
         return filled
     row = {tuple(prompt): index for index, prompt in enumerate(distinct)}
-    return filled.select([row[tuple(p)] for p in prompts])
+    return filled.take([row[tuple(p)] for p in prompts])
 
 
 def shared_prefix(prompts: Sequence[Tokens]) -> int:
