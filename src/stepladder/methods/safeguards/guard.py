@@ -5,6 +5,7 @@ On disk a guard is `<name>.json` (vocabularies, scales, limits) beside `<name>.s
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -67,7 +68,9 @@ class Guard:
         from stepladder.methods.safeguards.storage import pack
 
         structure, tensors = pack(self)
-        return digest([structure, {name: digest(tensor.tolist()) for name, tensor in sorted(tensors.items())}])
+        return digest(
+            [structure, {name: hashlib.sha256(tensor.tobytes()).hexdigest() for name, tensor in sorted(tensors.items())}]
+        )
 
     def fold_of(self, family: object) -> str:
         """The fold that never saw that attack family."""

@@ -111,18 +111,19 @@ def train_guard(corpus: Corpus, families: Sequence[str], reader: Reader, window:
 
 def _text_column(corpus: Corpus, moment: str, reader: Reader, folds: Sequence[str | None]) -> Column:
     read = reader.input_text if moment == INPUT else reader.exchange_text
-    rows = corpus.readable(moment)
+    rows, items = corpus.readable(moment), corpus.items
     place = {row: i for i, row in enumerate(rows)}
-    items = corpus.items
     blocks = count_terms([read(items[row]) for row in rows])
-    fitted = []
+    others = _scored_rows(corpus, moment)
     raw = np.full((len(items), len(folds)), np.nan)
+    known: dict[tuple[int, ...], TextClassifier] = {}  # a family without wrappers leaves the final fold's rows
+    fitted = []
     for number, held_out in enumerate(folds):
-        chosen = corpus.fit_rows(moment, held_out)
-        classifier = fit_text(blocks, [place[row] for row in chosen], corpus.labels(chosen))
-        others = _scored_rows(corpus, moment)
-        raw[others, number] = score_counts(classifier, blocks, [place[row] for row in others])
-        fitted.append(classifier)
+        chosen = tuple(corpus.fit_rows(moment, held_out))
+        if chosen not in known:
+            known[chosen] = fit_text(blocks, [place[row] for row in chosen], corpus.labels(chosen))
+        fitted.append(known[chosen])
+        raw[others, number] = score_counts(known[chosen], blocks, [place[row] for row in others])
     return Column(fitted, raw)
 
 
