@@ -7,6 +7,7 @@ exit. Rooms are imported inside the commands, so that `stepladder --help` answer
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -82,6 +83,9 @@ class Listing:
     json: bool = False
     """Print one JSON document instead of a table."""
 
+
+WIDTH = 130
+"""Columns of a table that is not printed on a terminal."""
 
 COMMANDS = {
     "run": "find, strengthen, find again on one subject, and report",
@@ -161,7 +165,7 @@ def _run(arguments: list[str]) -> None:
 def _measure(arguments: list[str]) -> None:
     from stepladder.loop import measure
     from stepladder.methods import CATALOGUE, get_method
-    from stepladder.report import console_table
+    from stepladder.report import finding_table
 
     if not arguments or arguments[0] in ("-h", "--help"):
         lines = [f"  {method.name:<28}{method.summary}" for method in CATALOGUE]
@@ -176,7 +180,7 @@ def _measure(arguments: list[str]) -> None:
     if parsed.options.json:
         print(measured.finding.to_json())
     else:
-        _print(console_table({method.name: measured.finding}), f"record: {measured.record.key}")
+        _print(finding_table(measured.finding), f"record: {measured.record.key}")
 
 
 def _judge(arguments: list[str]) -> None:
@@ -255,7 +259,8 @@ def _counts(counts: Mapping[str, int]) -> list[str]:
 def _print(*things: Any) -> None:
     from rich.console import Console
 
-    console = Console(markup=False, highlight=False, soft_wrap=False)
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH
+    console = Console(markup=False, highlight=False, soft_wrap=False, width=width)
     for thing in things:
         console.print(thing, soft_wrap=isinstance(thing, str))
 

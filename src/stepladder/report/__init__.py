@@ -2,7 +2,7 @@
 
 from stepladder.report.build import HTML_NAME, JSON_NAME, build_report, compose, write_report
 from stepladder.report.document import SECTIONS, Gate, GateRow, OutcomeCount, Report, ReportInput, Transcript, read_report
-from stepladder.report.terminal import console_table, to_text
+from stepladder.report.terminal import console_table, finding_table, to_text
 from stepladder.report.transcripts import choose_transcripts
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "choose_transcripts",
     "compose",
     "console_table",
+    "finding_table",
     "missing_sections",
     "read_report",
     "to_text",
