@@ -155,7 +155,10 @@ def test_a_ratio_of_sums_covers_the_truth_as_often_as_it_says() -> None:
 
 
 def test_a_subject_without_timings_leaves_the_added_compute_unmeasured() -> None:
-    chunk = {"screen": 1.0, "probe_input": 2.0, "probe_exchange": 4.0, "flagged_input": 0.5, "flagged_exchange": 0.25}
-    assert [m.value for m in added_compute([{**chunk, "generation": 0.0}])] == [None] * 3
-    timed = {m.labels["stage"]: m.value for m in added_compute([{**chunk, "generation": 10.0}] * 2)}
-    assert timed == pytest.approx({"screen": 0.1, "probe_on_all": 0.6, "cascade": 0.3})
+    chunk = {"tfidf_input": 0.5, "tfidf_exchange": 0.5, "probe_input": 2.0, "probe_exchange": 4.0, "flagged": 0.25}
+    assert [m.value for m in added_compute([{**chunk, "generation": 0.0}], probes=True)] == [None] * 4
+    timed = {m.labels["stage"]: m.value for m in added_compute([{**chunk, "generation": 10.0}] * 2, probes=True)}
+    assert timed == pytest.approx({"tfidf": 0.1, "screen": 0.2, "cascade": 0.325, "all_on_all": 0.7})
+    plain = {**chunk, "probe_input": 0.0, "probe_exchange": 0.0, "generation": 10.0}
+    timed = {m.labels["stage"]: m.value for m in added_compute([plain] * 2, probes=False)}
+    assert timed == pytest.approx({"tfidf": 0.1, "screen": 0.05, "cascade": 0.0625, "all_on_all": 0.1})

@@ -9,11 +9,12 @@ import pytest
 from tests.methods.safeguards.conftest import WhiteBox, user
 
 from stepladder.data import encode
+from stepladder.methods.safeguards.cascade import Bounds
 from stepladder.methods.safeguards.corpus import Case
 from stepladder.methods.safeguards.guard import FINAL
 from stepladder.methods.safeguards.reading import Item, Reader
 from stepladder.methods.safeguards.scoring import score_table
-from stepladder.methods.safeguards.training import Bounds, Corpus, Trained, train_guard
+from stepladder.methods.safeguards.training import Corpus, Trained, train_guard
 from stepladder.stats import auroc
 
 WORDS = [

@@ -70,7 +70,8 @@ class Config:
 def record(context: Context, config: Config) -> Record:
     """Write the data, ask the subject for the replies to train on, train all folds, and score the input record."""
     from stepladder.methods.safeguards.assembly import ask_subject, assemble, families_of, open_reader
-    from stepladder.methods.safeguards.training import Bounds, Corpus, train_guard
+    from stepladder.methods.safeguards.cascade import Bounds
+    from stepladder.methods.safeguards.training import Corpus, train_guard
 
     source = _input(context)
     assembled = assemble(context, config, source)
@@ -166,7 +167,7 @@ def _measurements(record: Record, verdicts: Sequence[Verdict], config: Config, j
     yield from effect.false_positive_rates(rows)
     yield from discrimination.discriminations(rows, record.data["harmless_scores"])
     yield from discrimination.lookalikes(rows, record.data["harmless_scores"])
-    yield from discrimination.added_compute(record.data["compute"])
+    yield from discrimination.added_compute(record.data["compute"], probes=bool(record.data["layers"]))
 
 
 def guarantee(record: Record, config: Config) -> Measurement:

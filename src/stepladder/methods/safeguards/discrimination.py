@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from stepladder.core import Baseline, Interval, Measurement
-from stepladder.methods.safeguards.cascade import MOMENTS
+from stepladder.methods.safeguards.cascade import CLASSIFIERS, screen_of
 from stepladder.methods.safeguards.effect import ALL, DIRECT, Row, by_family, where
 from stepladder.stats import Estimate, auroc, recall_at_fpr
 
 FIXED_RATE = 0.01
-SCORES = ("tfidf_input", "tfidf_exchange", "probe_input", "probe_exchange", "cascade")
+SCORES = (*CLASSIFIERS, "cascade")
 
 Scored = tuple[list[float], list[int], list[str]]
 """Scores, labels (1 harmful) and clusters."""
@@ -106,31 +106,32 @@ def _measurement(
     return Measurement(**common, value=estimate.value, interval=estimate.interval, n=estimate.n)
 
 
-def added_compute(chunks: Sequence[Mapping[str, float]]) -> Iterator[Measurement]:
+def added_compute(chunks: Sequence[Mapping[str, float]], probes: bool) -> Iterator[Measurement]:
     """Seconds of each stage as a share of the subject's own generation, from timed chunks of the record."""
-    stages = ("screen", "probe_on_all", "cascade")
     generation = [chunk["generation"] for chunk in chunks]
-    for stage in stages:
-        spent = [_spent(chunk, stage) for chunk in chunks]
-        yield ratio_measurement("added_compute", spent, generation, {"stage": stage}, _NOTES[stage])
+    for stage, note in _STAGES.items():
+        spent = [_spent(chunk, stage, screen_of({"probe_input": 0} if probes else {})) for chunk in chunks]
+        yield ratio_measurement("added_compute", spent, generation, {"stage": stage}, note)
 
 
-_NOTES = {
-    "screen": "TF-IDF at both moments on everything, measured",
-    "probe_on_all": "activations in passes of their own on everything at both moments, measured; read off during generation "
-    "they would cost nothing but the projection",
-    "cascade": "the screen on everything and the probe's measured seconds times the share that the screen flags",
+_STAGES = {
+    "tfidf": "TF-IDF of request and exchange on everything, measured",
+    "screen": "the screen on everything, measured; a probe is charged a pass of its own, though read off during generation "
+    "it would cost nothing but its projection",
+    "cascade": "the screen on everything, and the costly stage's measured seconds times the share that the screen flags",
+    "all_on_all": "every classifier on everything, measured: what the cascade saves from",
 }
 
 
-def _spent(chunk: Mapping[str, float], stage: str) -> float:
-    if stage == "cascade":
-        return (
-            chunk["screen"]
-            + chunk["probe_input"] * chunk["flagged_input"]
-            + chunk["probe_exchange"] * chunk["flagged_exchange"]
-        )
-    return chunk["screen"] if stage == "screen" else sum(chunk[f"probe_{moment}"] for moment in MOMENTS)
+def _spent(chunk: Mapping[str, float], stage: str, screen: str) -> float:
+    every = sum(chunk[name] for name in CLASSIFIERS)
+    shares = {
+        "tfidf": chunk["tfidf_input"] + chunk["tfidf_exchange"],
+        "screen": chunk[screen],
+        "cascade": chunk[screen] + chunk["flagged"] * (every - chunk[screen]),
+        "all_on_all": every,
+    }
+    return shares[stage]
 
 
 def ratio_measurement(

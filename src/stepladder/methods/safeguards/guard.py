@@ -6,17 +6,17 @@ On disk a guard is `<name>.json` (vocabularies, scales, limits) beside `<name>.s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from stepladder.core.keys import digest
-from stepladder.methods.safeguards.cascade import FLOOR, INPUT, Limits, Scale, moment_score
+from stepladder.methods.safeguards.cascade import EXCHANGE, FLOOR, INPUT, Limits, Scale
 from stepladder.methods.safeguards.features import FloatArray, TextClassifier
 from stepladder.methods.safeguards.probe import Probe, score_tokens
-from stepladder.methods.safeguards.reading import Features, Item, Reader
+from stepladder.methods.safeguards.reading import Item, Reader
 
 FINAL = "final"
 """Name of the fold that holds no family out: for direct requests and for attacks of families not in the record."""
@@ -26,21 +26,21 @@ Seen = Mapping[str, Mapping[str, FloatArray]]
 
 @dataclass(frozen=True)
 class Fold:
-    """The classifiers of one fold by name (`cascade.CLASSIFIERS`), their scales and the cascade's limits."""
+    """The classifiers of one fold by name (`cascade.CLASSIFIERS`), their scales, and the limits of the cascade.
+
+    `limits_tfidf` are those of the baseline that has the TF-IDF classifiers alone.
+    """
 
     texts: Mapping[str, TextClassifier]
     probes: Mapping[str, Probe]
     scales: Mapping[str, Scale]
     limits: Limits
+    limits_tfidf: Limits
 
     def text_scores(self, moment: str, texts: Sequence[str]) -> FloatArray:
         """Standardised TF-IDF scores at that moment."""
         name = f"tfidf_{moment}"
         return self.scales[name].apply(self.texts[name].score(texts))
-
-    def moment_scores(self, moment: str, text: FloatArray, probe: FloatArray | None) -> FloatArray:
-        """Score of the cascade at that moment."""
-        return moment_score(text, probe, self.limits.screens.get(moment))
 
 
 @dataclass(frozen=True)
@@ -68,50 +68,56 @@ class Guard:
         from stepladder.methods.safeguards.storage import pack
 
         structure, tensors = pack(self)
-        return digest(
-            [structure, {name: hashlib.sha256(tensor.tobytes()).hexdigest() for name, tensor in sorted(tensors.items())}]
-        )
+        hashes = {name: hashlib.sha256(tensor.tobytes()).hexdigest() for name, tensor in sorted(tensors.items())}
+        return digest([structure, hashes])
 
     def fold_of(self, family: object) -> str:
         """The fold that never saw that attack family."""
         return str(family) if family in self.folds else FINAL
 
-    def scores(self, moment: str, fold_name: str, items: Sequence[Item], reader: Reader | None = None) -> FloatArray:
-        """Score of the cascade at one moment, (items,); the probe runs only on what the screen flags."""
+    def input_scores(self, fold_name: str, items: Sequence[Item], reader: Reader) -> FloatArray:
+        """The screen's score of each item, (items,)."""
         fold = self.folds[fold_name]
-        read = self.reader.input_text if moment == INPUT else self.reader.exchange_text
-        text = fold.text_scores(moment, [read(item) for item in items])
-        screen = fold.limits.screens.get(moment)
-        if screen is None:
-            return text
+        if fold.probes:
+            return self._probe_scores(INPUT, fold_name, items, reader)
+        return fold.text_scores(INPUT, [reader.input_text(item) for item in items])
+
+    def exchange_scores(self, fold_name: str, items: Sequence[Item], screened: FloatArray, reader: Reader) -> FloatArray:
+        """The costly stage's score of each item, run on what the screen's scores flag and `FLOOR` elsewhere."""
+        fold = self.folds[fold_name]
         scores = np.full(len(items), FLOOR)
-        flagged = np.flatnonzero(text > screen)
+        flagged = np.flatnonzero(screened > fold.limits.screen)
         if len(flagged):
-            probe = self._probe_scores(moment, fold_name, [items[int(i)] for i in flagged], reader or self.reader)
-            scores[flagged] = fold.moment_scores(moment, text[flagged], probe)
+            chosen = [items[int(i)] for i in flagged]
+            scores[flagged] = fold.limits.exchange_scores(self._all_scores(fold_name, chosen, screened[flagged], reader))
         return scores
 
-    def blocks(self, moment: str, fold_name: str, items: Sequence[Item], reader: Reader | None = None) -> list[bool]:
-        """Whether the guard blocks each item at that moment."""
-        threshold = self.folds[fold_name].limits.threshold
-        if threshold is None or not items:
-            return [False] * len(items)
-        return [bool(score > threshold) for score in self.scores(moment, fold_name, items, reader)]
+    def _all_scores(
+        self, fold_name: str, items: Sequence[Item], screened: FloatArray, reader: Reader
+    ) -> dict[str, FloatArray]:
+        fold = self.folds[fold_name]
+        scores = {
+            "tfidf_input": fold.text_scores(INPUT, [reader.input_text(item) for item in items]),
+            "tfidf_exchange": fold.text_scores(EXCHANGE, [reader.exchange_text(item) for item in items]),
+        }
+        if fold.probes:
+            scores |= {"probe_input": screened, "probe_exchange": self._probe_scores(EXCHANGE, fold_name, items, reader)}
+        return scores
 
     def _probe_scores(self, moment: str, fold_name: str, items: Sequence[Item], reader: Reader) -> FloatArray:
+        """Standardised scores of the fold's probe; activations are computed only of texts never seen."""
         known = self.seen.get(moment, {})
         keys = [item_key(reader, moment, item) for item in items]
         unread = [item for item, key in zip(items, keys, strict=True) if key not in known]
-        fresh = iter(list(self.read_probes(moment, unread, reader)))
+        fresh = iter(self._read_probes(moment, unread, reader))
         raw = np.array([known[key] if key in known else next(fresh) for key in keys])
         column = list(self.folds).index(fold_name)
         return self.folds[fold_name].scales[f"probe_{moment}"].apply(raw[:, column])
 
-    def read_probes(self, moment: str, items: Sequence[Item], reader: Reader) -> Iterable[FloatArray]:
+    def _read_probes(self, moment: str, items: Sequence[Item], reader: Reader) -> list[FloatArray]:
         """Raw probe scores of each item, (folds,)."""
         probes = [fold.probes[f"probe_{moment}"] for fold in self.folds.values()]
-        tokens: Iterable[Features] = reader.input_tokens(items) if moment == INPUT else reader.exchange_tokens(items)
-        return (score_tokens(each, probes, self.window) for each in tokens) if items else ()
+        return [score_tokens(tokens, probes, self.window) for tokens in reader.tokens(moment, items)] if items else []
 
 
 def item_key(reader: Reader, moment: str, item: Item) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from stepladder.core import Access, AccessError, ChatModel, Reply, Request
 from stepladder.core.keys import digest
-from stepladder.methods.safeguards.cascade import EXCHANGE, INPUT
+from stepladder.methods.safeguards.features import FloatArray
 from stepladder.methods.safeguards.guard import Guard
 from stepladder.methods.safeguards.reading import ActivationSource, Item, Reader
 
@@ -37,43 +39,52 @@ class GuardedModel:
         self._reader = _reader(guard, features if features is not None else inner)
 
     async def reply_many(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply per request, in order; only what passes the input stage reaches the inner model."""
-        items = [Item(request.messages) for request in requests]
-        blocked, seconds = self._judge(INPUT, requests, items)
-        passed = [i for i, stop in enumerate(blocked) if not stop]
-        replies = [_withheld(seconds) for _ in requests]
+        """One reply per request, in order; only what passes the screen's threshold reaches the inner model."""
+        started = time.perf_counter()
+        folds = [self.guard.fold_of(request.metadata.get("family")) for request in requests]
+        screened = self._screen(folds, [Item(request.messages) for request in requests])
+        seconds = (time.perf_counter() - started) / max(1, len(requests))
+        passed = [i for i, fold in enumerate(folds) if not self._blocks(fold, screened[i])]
         answers = await self.inner.reply_many([requests[i] for i in passed]) if passed else []
-        for i, reply in self._judged_replies({i: answers[k] for k, i in enumerate(passed)}, requests).items():
+        replies = [_withheld(seconds) for _ in requests]
+        for i, reply in zip(passed, answers, strict=True):
             replies[i] = reply
+        return self._withhold(requests, replies, folds, screened, [i for i in passed if replies[i].text is not None])
+
+    def _screen(self, folds: Sequence[str], items: Sequence[Item]) -> FloatArray:
+        scores = np.zeros(len(items))
+        for fold, rows in rows_by_fold(folds, range(len(items))).items():
+            scores[rows] = self.guard.input_scores(fold, [items[i] for i in rows], self._reader)
+        return scores
+
+    def _withhold(
+        self,
+        requests: Sequence[Request],
+        replies: list[Reply],
+        folds: Sequence[str],
+        screened: FloatArray,
+        read: Sequence[int],
+    ) -> list[Reply]:
+        """The replies, with those at the positions `read` that the exchange stage blocks withheld."""
+        for fold, rows in rows_by_fold(folds, read).items():
+            started = time.perf_counter()
+            items = [Item(requests[i].messages, replies[i].text) for i in rows]
+            scores = self.guard.exchange_scores(fold, items, screened[rows], self._reader)
+            seconds = (time.perf_counter() - started) / len(rows)
+            for i, score in zip(rows, scores, strict=True):
+                if self._blocks(fold, score):
+                    replies[i] = _withheld(replies[i].seconds + seconds, replies[i])
         return replies
 
-    def _judged_replies(self, answers: Mapping[int, Reply], requests: Sequence[Request]) -> dict[int, Reply]:
-        """The answers by position, with those that the exchange stage blocks withheld."""
-        read = [i for i, reply in answers.items() if reply.text is not None]
-        items = [Item(requests[i].messages, answers[i].text) for i in read]
-        blocked, seconds = self._judge(EXCHANGE, [requests[i] for i in read], items)
-        judged = dict(answers)
-        for i, stop in zip(read, blocked, strict=True):
-            judged[i] = _withheld(answers[i].seconds + seconds, answers[i]) if stop else answers[i]
-        return judged
-
-    def _judge(self, moment: str, requests: Sequence[Request], items: Sequence[Item]) -> tuple[list[bool], float]:
-        """Whether each item is blocked, and the mean seconds that took."""
-        started = time.perf_counter()
-        blocked = by_fold(
-            [self.guard.fold_of(request.metadata.get("family")) for request in requests],
-            lambda fold, rows: self.guard.blocks(moment, fold, [items[i] for i in rows], self._reader),
-        )
-        return blocked, (time.perf_counter() - started) / max(1, len(items))
+    def _blocks(self, fold: str, score: float) -> bool:
+        return self.guard.folds[fold].limits.blocks(np.array([score]))[0]
 
 
-def by_fold(folds: Sequence[str], judge: Callable[[str, list[int]], list[bool]]) -> list[bool]:
-    """Judge the rows of each fold together; results in the order of the rows."""
-    found = [False] * len(folds)
-    for fold in dict.fromkeys(folds):
-        rows = [i for i, name in enumerate(folds) if name == fold]
-        for i, stop in zip(rows, judge(fold, rows), strict=True):
-            found[i] = stop
+def rows_by_fold(folds: Sequence[str], rows: Iterable[int]) -> dict[str, list[int]]:
+    """The rows of each fold."""
+    found: dict[str, list[int]] = {}
+    for row in rows:
+        found.setdefault(folds[row], []).append(row)
     return found
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepladder.core import Message
+from stepladder.methods.safeguards.cascade import INPUT
 from stepladder.methods.safeguards.features import elide
 from stepladder.methods.safeguards.probe import normalise
 
@@ -64,12 +65,14 @@ class Reader:
         """What was sent and the opening of the reply."""
         return f"{self.input_text(item)}\n{(item.reply or '')[: self.reply]}"
 
-    def input_tokens(self, items: Sequence[Item]) -> Iterator[Features]:
-        """Activations up to where the subject begins to answer: (tokens, features) an item."""
-        return self._tokens([self.prompt(item) for item in items], generation_prompt=True)
+    def text(self, moment: str, item: Item) -> str:
+        """What TF-IDF reads at that moment."""
+        return self.input_text(item) if moment == INPUT else self.exchange_text(item)
 
-    def exchange_tokens(self, items: Sequence[Item]) -> Iterator[Features]:
-        """Activations of the conversation with the opening of the reply, (tokens, features) an item."""
+    def tokens(self, moment: str, items: Sequence[Item]) -> Iterator[Features]:
+        """Activations, (tokens, features) an item: up to where the subject begins to answer, or with the reply."""
+        if moment == INPUT:
+            return self._tokens([self.prompt(item) for item in items], generation_prompt=True)
         return self._tokens([self.conversation(item) for item in items], generation_prompt=False)
 
     def prompt(self, item: Item) -> tuple[Message, ...]:

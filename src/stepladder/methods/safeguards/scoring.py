@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from stepladder.core import Exchange
-from stepladder.methods.safeguards.cascade import decide, joint
+from stepladder.methods.safeguards.cascade import EXCHANGE, INPUT, text_only
 from stepladder.methods.safeguards.corpus import Case, in_fold, is_lent
 from stepladder.methods.safeguards.guard import FINAL
-from stepladder.methods.safeguards.training import Trained, moments_of
+from stepladder.methods.safeguards.training import Trained
 
 
 def scored_exchanges(exchanges: Sequence[Exchange], trained: Trained, lent: frozenset[str]) -> tuple[Exchange, ...]:
@@ -32,20 +30,18 @@ def _with_metadata(exchange: Exchange, added: Mapping[str, Any]) -> Exchange:
 def score_table(trained: Trained, name: str) -> list[dict[str, Any]]:
     """Scores and decisions of every tested item under one fold."""
     fold, scores = trained.guard.folds[name], trained.scores[name]
-    moments = moments_of(fold, scores)
-    whole = joint(moments)
-    plain = np.fmax(scores["tfidf_input"], scores["tfidf_exchange"])
-    limit = fold.limits.threshold_tfidf
+    by_input = fold.limits.blocks(fold.limits.input_scores(scores))
+    by_exchange = fold.limits.blocks(fold.limits.exchange_scores(scores))
+    plain = fold.limits_tfidf.blocks(fold.limits_tfidf.joint(text_only(scores)))
     return [
         {
             **{f"score_{key}": _number(column[i]) for key, column in scores.items()},
-            "score_cascade": float(whole[i]),
-            "blocked": (by := decide({m: float(column[i]) for m, column in moments.items()}, fold.limits.threshold))
-            is not None,
-            "blocked_by": by,
-            "blocked_tfidf": limit is not None and bool(plain[i] > limit),
+            "score_cascade": float(whole),
+            "blocked": by_input[i] or by_exchange[i],
+            "blocked_by": INPUT if by_input[i] else EXCHANGE if by_exchange[i] else None,
+            "blocked_tfidf": plain[i],
         }
-        for i in range(len(whole))
+        for i, whole in enumerate(fold.limits.joint(scores))
     ]
 
 
@@ -75,8 +71,8 @@ def fold_table(trained: Trained, cases: Sequence[Case]) -> dict[str, Any]:
             "trained_on": sum(in_fold(case, None if name == FINAL else name) for case in cases),
             "calibrated_on": calibration,
             "threshold": fold.limits.threshold,
-            "threshold_tfidf": fold.limits.threshold_tfidf,
-            "screens": dict(fold.limits.screens),
+            "threshold_tfidf": fold.limits_tfidf.threshold,
+            "screen": fold.limits.screen,
         }
         for name, fold in trained.guard.folds.items()
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +85,22 @@ def _pack_fold(name: str, fold: Fold, tensors: Tensors) -> dict[str, Any]:
     texts = {key: _pack_text(f"{name}/{key}", text, tensors) for key, text in fold.texts.items()}
     for key, probe in fold.probes.items():
         tensors[f"{name}/{key}/weights"] = probe.weights
-    limits = fold.limits
     return {
         "texts": texts,
         "probes": {key: probe.bias for key, probe in fold.probes.items()},
         "scales": {key: [scale.mean, scale.deviation] for key, scale in fold.scales.items()},
-        "limits": [dict(limits.screens), limits.threshold, limits.threshold_tfidf],
+        "limits": _pack_limits(fold.limits),
+        "limits_tfidf": _pack_limits(fold.limits_tfidf),
     }
+
+
+def _pack_limits(limits: Limits) -> list[float | None]:
+    return [limits.screen, limits.ensemble.mean, limits.ensemble.deviation, limits.threshold]
+
+
+def _unpack_limits(values: Sequence[Any]) -> Limits:
+    screen, mean, deviation, threshold = values
+    return Limits(screen, Scale(mean, deviation), threshold)
 
 
 def _pack_text(prefix: str, text: TextClassifier, tensors: Tensors) -> dict[str, Any]:
@@ -105,7 +114,8 @@ def _unpack_fold(name: str, fold: Mapping[str, Any], tensors: Mapping[str, Float
         texts={key: _unpack_text(f"{name}/{key}", text, tensors) for key, text in fold["texts"].items()},
         probes={key: Probe(tensors[f"{name}/{key}/weights"], bias) for key, bias in fold["probes"].items()},
         scales={key: Scale(*values) for key, values in fold["scales"].items()},
-        limits=Limits(*fold["limits"]),
+        limits=_unpack_limits(fold["limits"]),
+        limits_tfidf=_unpack_limits(fold["limits_tfidf"]),
     )
 
 

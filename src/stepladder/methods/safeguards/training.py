@@ -7,6 +7,7 @@ no token's activations are kept.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +17,12 @@ import numpy as np
 from stepladder.methods.safeguards.cascade import (
     CLASSIFIERS,
     EXCHANGE,
-    FLOOR,
     INPUT,
     MOMENTS,
-    Limits,
-    Scale,
-    cascade_scores,
+    Bounds,
     fit_limits,
     fit_scale,
+    text_only,
 )
 from stepladder.methods.safeguards.corpus import Case, in_fold
 from stepladder.methods.safeguards.features import FloatArray, TextClassifier, count_terms, fit_text, score_counts
@@ -32,15 +31,6 @@ from stepladder.methods.safeguards.probe import Probe, fit_probe, pool, score_to
 from stepladder.methods.safeguards.reading import Item, Reader
 
 TIMED_CHUNK = 64
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What the limits have to keep: the guaranteed rate, its confidence, and the share of harmless texts escalated."""
-
-    rate: float
-    confidence: float
-    screen_rate: float
 
 
 @dataclass(frozen=True)
@@ -82,7 +72,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Trained:
-    """The guard, and per fold the standardised scores of the tested items by classifier (with `FLOOR` where unreadable)."""
+    """The guard, and per fold the standardised scores of the tested items by classifier (NaN where unreadable)."""
 
     guard: Guard
     scores: Mapping[str, Mapping[str, FloatArray]]
@@ -106,14 +96,14 @@ def train_guard(corpus: Corpus, families: Sequence[str], reader: Reader, window:
         source=reader.source.fingerprint if reader.source else "",
         seen={m: _seen(corpus, columns, m, reader) for m in MOMENTS if reader.source},
     )
-    return Trained(guard, {name: scores for name, (_, scores) in fitted.items()}, _chunks(corpus, guard, timings))
+    trained = Trained(guard, {name: scores for name, (_, scores) in fitted.items()}, ())
+    return dataclasses.replace(trained, chunks=_chunks(corpus, trained, timings))
 
 
 def _text_column(corpus: Corpus, moment: str, reader: Reader, folds: Sequence[str | None]) -> Column:
-    read = reader.input_text if moment == INPUT else reader.exchange_text
     rows, items = corpus.readable(moment), corpus.items
     place = {row: i for i, row in enumerate(rows)}
-    blocks = count_terms([read(items[row]) for row in rows])
+    blocks = count_terms([reader.text(moment, items[row]) for row in rows])
     others = _scored_rows(corpus, moment)
     raw = np.full((len(items), len(folds)), np.nan)
     known: dict[tuple[int, ...], TextClassifier] = {}  # a family without wrappers leaves the final fold's rows
@@ -145,7 +135,7 @@ def _probe_column(
     chunks = [[r for r in rows if r < start], *(timed[i : i + TIMED_CHUNK] for i in range(0, len(timed), TIMED_CHUNK))]
     for chunk in chunks:
         began = time.perf_counter()
-        for row, tokens in zip(chunk, _tokens(reader, moment, [items[r] for r in chunk]), strict=True):
+        for row, tokens in zip(chunk, reader.tokens(moment, [items[r] for r in chunk]), strict=True):
             raw[row] = score_tokens(tokens, probes, window)
         spent = (time.perf_counter() - began) / max(1, len(chunk))
         seconds[[r - start for r in chunk if r >= start]] = spent
@@ -155,7 +145,7 @@ def _probe_column(
 def _fit_probes(corpus: Corpus, moment: str, reader: Reader, folds: Sequence[str | None]) -> list[Probe]:
     rows = corpus.rows("train", moment)
     items = corpus.items
-    pooled = dict(zip(rows, map(pool, _tokens(reader, moment, [items[r] for r in rows])), strict=True))
+    pooled = dict(zip(rows, map(pool, reader.tokens(moment, [items[r] for r in rows])), strict=True))
     probes = []
     for held_out in folds:
         chosen = corpus.fit_rows(moment, held_out)
@@ -163,35 +153,22 @@ def _fit_probes(corpus: Corpus, moment: str, reader: Reader, folds: Sequence[str
     return probes
 
 
-def _tokens(reader: Reader, moment: str, items: Sequence[Item]):  # type: ignore[no-untyped-def]
-    return reader.input_tokens(items) if moment == INPUT else reader.exchange_tokens(items)
-
-
 def _fold(corpus: Corpus, columns: Mapping[str, Column], place: int, bounds: Bounds) -> tuple[Fold, dict[str, FloatArray]]:
     """The fold at that place and the standardised scores of the tested items under it."""
     names = [name for name in CLASSIFIERS if name in columns]
-    tune, calibration = corpus.rows("tune", EXCHANGE), corpus.rows("calibration", EXCHANGE)
-    scales = {name: fit_scale(columns[name].raw[tune, place]) for name in names}
+    tuning, calibrating = corpus.rows("tune", EXCHANGE), corpus.rows("calibration", EXCHANGE)
+    scales = {name: fit_scale(columns[name].raw[tuning, place]) for name in names}
     scores = {name: scales[name].apply(columns[name].raw[:, place]) for name in names}
-    limits = fit_limits(
-        {name: column[tune] for name, column in scores.items()},
-        {name: column[calibration] for name, column in scores.items()},
-        rate=bounds.rate,
-        confidence=bounds.confidence,
-        screen_rate=bounds.screen_rate,
-    )
-    fold = _assemble(columns, place, scales, limits)
-    return fold, {name: column[len(corpus.cases) :] for name, column in scores.items()}
-
-
-def _assemble(columns: Mapping[str, Column], place: int, scales: Mapping[str, Scale], limits: Limits) -> Fold:
+    tune, calibration = ({name: column[rows] for name, column in scores.items()} for rows in (tuning, calibrating))
     fitted = {name: column.fitted[place] for name, column in columns.items()}
-    return Fold(
+    fold = Fold(
         texts={name: each for name, each in fitted.items() if isinstance(each, TextClassifier)},
         probes={name: each for name, each in fitted.items() if isinstance(each, Probe)},
         scales=scales,
-        limits=limits,
+        limits=fit_limits(tune, calibration, bounds),
+        limits_tfidf=fit_limits(text_only(tune), text_only(calibration), bounds),
     )
+    return fold, {name: column[len(corpus.cases) :] for name, column in scores.items()}
 
 
 def _seen(corpus: Corpus, columns: Mapping[str, Column], moment: str, reader: Reader) -> dict[str, FloatArray]:
@@ -201,34 +178,20 @@ def _seen(corpus: Corpus, columns: Mapping[str, Column], moment: str, reader: Re
     return {item_key(reader, moment, corpus.tested[i]): raw[start + i] for i in readable}
 
 
-def moments_of(fold: Fold, scores: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Score of the cascade at each moment; `FLOOR` where an item has no reply to read."""
-    return {
-        moment: np.where(np.isnan(column), FLOOR, column)
-        for moment, column in cascade_scores(scores, fold.limits.screens).items()
-    }
-
-
-def _chunks(corpus: Corpus, guard: Guard, timings: Mapping[str, FloatArray]) -> tuple[dict[str, float], ...]:
-    """Seconds of each stage per timed chunk of the tested items, and how much of it the final fold's screen flags."""
-    fold = guard.folds[FINAL]
+def _chunks(corpus: Corpus, trained: Trained, timings: Mapping[str, FloatArray]) -> tuple[dict[str, float], ...]:
+    """Seconds of each classifier per timed chunk of the tested items, and how much of it the final fold's screen flags."""
+    fold, reader = trained.guard.folds[FINAL], trained.guard.reader
+    flagged = fold.limits.input_scores(trained.scores[FINAL]) > fold.limits.screen
     found = []
     for moment in MOMENTS:  # the first use builds the vectorizers
         fold.text_scores(moment, ["warm up"])
     for start in range(0, len(corpus.tested), TIMED_CHUNK):
-        part = range(start, min(start + TIMED_CHUNK, len(corpus.tested)))
-        row: dict[str, float] = {"start": start, "stop": part.stop, "screen": 0.0}
+        part = list(range(start, min(start + TIMED_CHUNK, len(corpus.tested))))
+        row = {"start": start, "stop": part[-1] + 1, "flagged": float(np.mean(flagged[part]))}
         for moment in MOMENTS:
-            _time_moment(row, moment, fold, guard.reader, [corpus.tested[i] for i in part])
-            row[f"probe_{moment}"] = float(timings[moment][list(part)].sum()) if moment in timings else 0.0
+            began = time.perf_counter()
+            fold.text_scores(moment, [reader.text(moment, corpus.tested[i]) for i in part])
+            row[f"tfidf_{moment}"] = time.perf_counter() - began
+            row[f"probe_{moment}"] = float(timings[moment][part].sum()) if moment in timings else 0.0
         found.append(row)
     return tuple(found)
-
-
-def _time_moment(row: dict[str, float], moment: str, fold: Fold, reader: Reader, items: Sequence[Item]) -> None:
-    read = reader.input_text if moment == INPUT else reader.exchange_text
-    began = time.perf_counter()
-    scores = fold.text_scores(moment, [read(item) for item in items])
-    row["screen"] += time.perf_counter() - began
-    screen = fold.limits.screens.get(moment)
-    row[f"flagged_{moment}"] = 0.0 if screen is None else float(np.mean(scores > screen))
