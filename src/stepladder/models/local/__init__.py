@@ -1,1 +1,9 @@
 """The white-box engine: any Hugging Face decoder, fast for the Llama architecture. Import its modules, not this package."""
+
+import os
+
+# A forward pass is hundreds of short parallel regions, and OpenMP's threads wait for each other at the end of each by spinning,
+# up to milliseconds. Where another program shares the processor the one that spins keeps the other from running: a step
+# took twenty times as long. This many turns (some 20 microseconds) bridge the gaps on a quiet machine; then a thread sleeps.
+# OpenMP reads it when torch is imported, which is later.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
