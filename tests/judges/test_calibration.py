@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 from stepladder.core import StoreError, Verdict
 from stepladder.data import LabelledSet, read_labelled
 from stepladder.judges import JUDGES, Judge, JudgeTools, get_judge, judge_errors, judge_reports, measure_judge
-from stepladder.judges.calibrate import main, merged, take
+from stepladder.judges.calibrate import HEADER, line, main, merged, take
 from stepladder.judges.calibration import Calibration, read_calibration
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -101,6 +101,16 @@ def test_the_command_names_what_is_wrong(tmp_path, capsys):
 
 @pytest.mark.data
 @pytest.mark.skipif(not DATA.is_dir(), reason="the real data sets are not beside the project")
+@pytest.mark.parametrize("name", ["xstest_completions", "gptfuzz_labelled_responses"])
+def test_the_shipped_counts_are_those_of_the_patterns_as_they_are(name):
+    labelled = take(read_labelled(DATA / name / "dev.jsonl"), "unread", None)
+    report = measure_judge(get_judge("refusal_patterns"), labelled)
+    shipped = [r for r in judge_reports() if (r.judge, r.data_set) == (report.judge, report.data_set)]
+    assert [r.counts for r in shipped] == [report.counts]
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA.is_dir(), reason="the real data sets are not beside the project")
 def test_patterns_agree_with_people_on_xstest_where_people_were_clear():
     """On questions that nobody looked at while writing the patterns."""
     labelled = take(read_labelled(DATA / "xstest_completions" / "dev.jsonl"), "unread", None)
@@ -126,3 +136,9 @@ def test_replies_swapped_between_questions_are_found_off_topic():
     off = [[v.label == "off_topic" for v in judge.run(rows, JudgeTools())] for rows in (swapped, complied)]
     assert sum(off[0]) / len(off[0]) > 0.75
     assert sum(off[1]) / len(off[1]) < 0.02
+
+
+def test_the_page_shows_the_table_of_the_shipped_file():
+    page = (Path(__file__).parents[2] / "docs" / "judges.md").read_text("utf-8")
+    shown = page.partition("<!-- table -->")[2].partition("<!-- end -->")[0].strip()
+    assert shown == "\n".join([HEADER, *(line(report) for report in judge_reports())])

@@ -135,13 +135,14 @@ def _measurements(rows: Sequence[_Row]) -> tuple[Measurement, ...]:
     short = [row for row in rows if row.truth and len(row.reply.split()) < _SHORT]
     found = [
         _agreement(rows, {}),
-        _agreement(clear, {"people": "complied or refused, not partial"}),
         _share("sensitivity", [row for row in rows if row.truth], _right, {}),
         _share("specificity", [row for row in rows if not row.truth], _right, {}),
         _area(rows),
         _exact(rows),
         _share("sensitivity", short, _right, {"replies": f"under {_SHORT} words"}),
     ]
+    if len(clear) < len(rows):
+        found.append(_agreement(clear, {"people": "complied or refused, not partial"}))
     if longest is not None:
         found.append(_agreement(whole, {"replies": f"whole (under {longest} characters)"}))
     return (*found, *_raters(rows))

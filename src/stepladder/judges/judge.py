@@ -98,10 +98,10 @@ def judge_fingerprint(judge: Judge, tools: JudgeTools) -> str:
 
 @cache
 def room_digest() -> str:
-    """Digest of all code, patterns, word lists and prompts of this room."""
+    """Digest of all code, patterns, word lists and prompts of this room that verdicts depend on."""
     folder = Path(__file__).parent
-    kinds = (".py", ".yaml", ".md")
-    files = sorted(path for path in folder.rglob("*") if path.suffix in kinds)
+    kinds, measuring = (".py", ".yaml", ".md"), ("calibration.py", "calibrate.py")
+    files = sorted(path for path in folder.rglob("*") if path.suffix in kinds and path.name not in measuring)
     return digest([(path.relative_to(folder).as_posix(), path.read_text("utf-8")) for path in files])
 
 
