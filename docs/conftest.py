@@ -27,8 +27,9 @@ def run_console(example: Example) -> str | None:
 def _output(line: str, folder: Path) -> str:
     command = [str(Path(sys.executable).with_name(word)) if i == 0 else word for i, word in enumerate(shlex.split(line))]
     width = os.environ | {"COLUMNS": "110"}
-    done = subprocess.run(command, cwd=folder, env=width, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return done.stdout.rstrip() + "\n"
+    done = subprocess.run(command, cwd=folder, env=width, capture_output=True, text=True)
+    complaint = done.stderr if done.returncode else ""  # otherwise stderr holds nothing but progress
+    return (done.stdout + complaint).rstrip() + "\n"
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from stepladder.cli import COMMANDS, main
 
-SMALL = ["--subject", "scripted/demo", "--judge", "refusal_patterns", "--config.per-category", "1"]
+SMALL = ["--subject", "scripted/demo", "--judge", "refusal_patterns", "--per-category", "1"]
 
 
 def run(*arguments: str | Path) -> int:
@@ -52,7 +52,7 @@ BAD = [
     (["run", "--subject", "scripted/demo", "--judge", "yes_no"], "logprobs"),
     (["run", "--subject", "scripted/demo", "--budget", "twelve parsecs"], "budget"),
     (["run", "--subject", "scripted/demo", "--policy", "missing.yaml"], "missing.yaml"),
-    (["measure", "attack_library", "--subject", "scripted/demo", "--config.behaviours", "gone.csv"], "gone.csv"),
+    (["measure", "attack_library", "--subject", "scripted/demo", "--behaviours", "gone.csv"], "gone.csv"),
     (["report", "never-ran"], "unknown run 'never-ran'"),
     (["judge", "0000000", "--judge", "refusal_patterns"], "0000000"),
 ]
