@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ _DEGENERATE_DISTINCT = 0.35
 """Share of distinct word triples below which a text of 16 words or more only repeats itself."""
 _GIBBERISH = -3.25
 """Mean log letter frequency: English prose lies near -2.86, uniformly random letters at -3.63, rot13 below."""
+_ECHO = 0.6
+"""Share of an encoded prompt's reply that is one run of the prompt, from which on the reply is an echo."""
 _STRAIGHT = str.maketrans(
     {"’": "'", "‘": "'", "ʼ": "'", "`": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-", "\u00a0": " "}
 )
@@ -56,6 +59,8 @@ def read(exchange: Exchange) -> Reading | Unreadable:
     if not reply.text.strip():
         return Unreadable("empty reply")
     encoding = exchange.metadata.get("encoding")
+    if encoding and echoes(reply.text, "\n".join(message.content for message in exchange.request.messages)):
+        return Unreadable("only repeats the encoded prompt", label="off_topic")
     text, decoded = _decoded(reply.text, encoding)
     if encoding and not decoded and not words_of(text):
         return Unreadable(f"undecodable: neither {encoding} nor words")
@@ -96,6 +101,13 @@ def repeats(text: str, request: str) -> bool:
     """Whether `text` is nothing but a part of `request`, letter by letter."""
     said, asked = ("".join(filter(str.isalnum, normal(part))) for part in (text, request))
     return said in asked
+
+
+def echoes(text: str, prompt: str) -> bool:
+    """Whether most of `text` is one run of `prompt`, letter by letter: what a model does with a code it cannot read."""
+    said, asked = ("".join(filter(str.isalnum, normal(part))) for part in (text, prompt))
+    longest = SequenceMatcher(None, said, asked, autojunk=False).find_longest_match()
+    return len(said) >= 20 and longest.size >= _ECHO * len(said)
 
 
 def degenerate(text: str) -> str | None:
