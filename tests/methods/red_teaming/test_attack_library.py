@@ -34,7 +34,7 @@ def yes_if(condition: Callable[[Request], bool]) -> Callable[[Request], str]:
 def test_the_plan_asks_every_behaviour_through_every_attack_and_harmless_requests_directly() -> None:
     requests = plan(Config(), 0)
     kinds = Counter(request.metadata["kind"] for request in requests)
-    assert kinds == {"harmful": 24 * 12, "twin": 24, "ordinary": 40}
+    assert kinds == {"harmful": 60 * 12, "twin": 60, "ordinary": 100}
     assert len({request.id for request in requests}) == len(requests)
     assert {request.metadata["attack"] for request in requests if request.metadata["kind"] != "harmful"} == {"direct"}
     every = {"kind", "behaviour", "category", "attack", "family", "sample", "request", "encoding"}

@@ -32,18 +32,18 @@ class Config:
 
     behaviours: str = ""
     """File of harmful behaviours: our own YAML, or a csv/json/jsonl of a known data set. Empty: the shipped ones."""
-    per_category: int = 2
+    per_category: int = 5
     """How many behaviours of each category to ask for."""
     attacks: tuple[str, ...] = ()
     """Names of the attacks to use; none named means all. The direct request is always asked."""
     templates: str = ""
     """File of jailbreak templates for the attack template_file. Empty: the shipped ones."""
-    ordinary: int = 40
+    ordinary: int = 100
     """How many ordinary requests to ask, to see what is refused for nothing."""
     max_tokens: int = 48
     """Longest answer, in tokens."""
-    temperature: float = 0.0
-    """Sampling temperature of the subject."""
+    temperature: float = 0.7
+    """Sampling temperature of the subject: models are used so, and small ones repeat themselves without end at 0."""
 
     def __post_init__(self) -> None:
         require_between("attack_library", "per_category", self.per_category, 1)
