@@ -26,7 +26,7 @@ from stepladder.methods.safeguards.wrappers import Wrapper, is_attacked, learn_w
 if TYPE_CHECKING:
     from stepladder.methods.safeguards.constitutional_classifiers import Config
 
-ORDINARY = 48
+ORDINARY = 40
 """Ordinary requests in training, so that it knows harmless texts that are not near misses."""
 TUNE = 60
 """Harmless texts that set scales and screens."""

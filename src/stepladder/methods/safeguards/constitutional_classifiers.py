@@ -35,11 +35,11 @@ class Config:
 
     constitution: str = ""
     """Markdown file of the constitution. Empty: the shipped one."""
-    harmful: int = 144
+    harmful: int = 112
     """Synthetic harmful prompts for training."""
-    harmless: int = 144
+    harmless: int = 112
     """Synthetic harmless prompts for training."""
-    exchanges: int = 160
+    exchanges: int = 120
     """How many training prompts the subject is asked, to train on its replies."""
     calibration: int = 310
     """Harmless requests that the subject is asked to set the threshold; 299 or more are needed to guarantee 1% with 95%."""
@@ -224,6 +224,7 @@ _LIMITS = (
     "The false-positive guarantee holds for harmless requests like those of calibration, not for other traffic.",
     "The exchange classifiers read the opening of a reply only; harm that comes later passes them.",
     "A family held out is one attack library's family; an attacker who knows the guard is not simulated.",
+    "Harmless test requests stand in no wrapper: part of an AUROC is the wrapper; see look-alikes.",
     "Direct requests are not held out as a family: the guard saw other direct requests, never these.",
 )
 

@@ -49,7 +49,7 @@ def fit_probe(pooled: NDArray[np.floating], labels: Sequence[int], strength: flo
     spread = np.subtract(*np.percentile(pooled, [75, 25], axis=0))
     # A coordinate that hardly moves would be blown up into noise; the floor is a tenth of the typical spread.
     spread = np.maximum(spread, max(0.1 * float(np.median(spread)), 1e-8))
-    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=500)
+    model = LogisticRegression(C=strength, class_weight="balanced", solver="liblinear", max_iter=500)
     model.fit((pooled - centre) / spread, np.asarray(labels))
     weights = model.coef_[0].astype(np.float64) / spread
     return Probe(weights, float(model.intercept_[0] - centre @ weights))

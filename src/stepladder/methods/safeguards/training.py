@@ -146,10 +146,13 @@ def _fit_probes(corpus: Corpus, moment: str, reader: Reader, folds: Sequence[str
     rows = corpus.rows("train", moment)
     items = corpus.items
     pooled = dict(zip(rows, map(pool, reader.tokens(moment, [items[r] for r in rows])), strict=True))
+    known: dict[tuple[int, ...], Probe] = {}
     probes = []
     for held_out in folds:
-        chosen = corpus.fit_rows(moment, held_out)
-        probes.append(fit_probe(np.stack([pooled[r] for r in chosen]), corpus.labels(chosen)))
+        chosen = tuple(corpus.fit_rows(moment, held_out))
+        if chosen not in known:
+            known[chosen] = fit_probe(np.stack([pooled[r] for r in chosen]), corpus.labels(chosen))
+        probes.append(known[chosen])
     return probes
 
 
