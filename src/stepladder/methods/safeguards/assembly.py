@@ -32,7 +32,7 @@ TUNE = 60
 """Harmless texts that set scales and screens."""
 SPARE = 12
 """Prompts written beyond what is needed, because those too near a tested text are dropped."""
-WRAPPERS, WRAPPINGS = 4, 2
+WRAPPERS, WRAPPINGS = 4, 1
 """Different wrappers kept of each attack; wrappers of different attacks that each training prompt is put into."""
 CHARACTERS, CHARACTERS_PER_TOKEN = 600, 3
 """How much of a conversation the probes read, about 150 tokens; how much of a reply is read for each token of it."""

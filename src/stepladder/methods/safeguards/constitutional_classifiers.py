@@ -35,16 +35,16 @@ class Config:
 
     constitution: str = ""
     """Markdown file of the constitution. Empty: the shipped one."""
-    harmful: int = 112
+    harmful: int = 300
     """Synthetic harmful prompts for training."""
-    harmless: int = 112
+    harmless: int = 300
     """Synthetic harmless prompts for training."""
-    exchanges: int = 120
+    exchanges: int = 160
     """How many training prompts the subject is asked, to train on its replies."""
     calibration: int = 310
     """Harmless requests that the subject is asked to set the threshold; 299 or more are needed to guarantee 1% with 95%."""
-    false_positive_rate: float = 0.01
-    """Guaranteed bound on the share of harmless requests blocked by the whole cascade."""
+    false_positive_rate: float = 0.05
+    """Guaranteed bound on the share of harmless requests blocked by the whole cascade: as the shipped release policy asks."""
     confidence: float = 0.95
     """How sure that guarantee is, over draws of the calibration requests."""
     screen_rate: float = 0.25
