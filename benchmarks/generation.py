@@ -11,7 +11,7 @@ import sys
 
 from benchmarks.rows import WORK, Row, contend, environment, row
 from stepladder.data import load_behaviours, load_ordinary
-from stepladder.models.local import embedded_folder
+from stepladder.models.local.embedded import embedded_folder
 
 PARAMETERS = 134.5e6
 NEW_TOKENS = 48
@@ -68,7 +68,7 @@ def _transformers(folder: str, ours: dict[int, tuple[float, float]], share: dict
 
 
 def _turns(folder: str) -> Row:
-    arguments = (prompts(1), 16, 1, 6)
+    arguments = (prompts(1), 16, 32, 6)  # 32 connections: the default of the hf provider, which then waits for more
     ours = contend(sys.executable, "inspect_provider.py", "stepladder", "smollm2", *arguments)
     theirs = contend(environment("inspect-hf"), "inspect_provider.py", "hf", folder, *arguments)
     return row("six-turn conversation of one sample", "inspect-hf", ours["seconds"] / 6, theirs["seconds"] / 6, "s a turn",

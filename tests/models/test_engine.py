@@ -136,6 +136,14 @@ def test_sampled_tokens_are_as_frequent_as_the_softmax_says(llama: tuple[Any, An
     assert stats.chisquare(observed, np.append(expected[~rare], expected[rare].sum())).pvalue > 1e-3
 
 
+def test_inverting_in_blocks_is_inverting_the_whole_sum() -> None:
+    generator = torch.Generator().manual_seed(0)
+    probabilities = torch.softmax(3 * torch.randn(400, 1000, generator=generator), -1)
+    at = torch.rand(400, dtype=torch.float64, generator=generator)
+    whole = probabilities.double().cumsum(-1)
+    assert torch.equal(invert(probabilities, at), (whole <= at[:, None] * whole[:, -1:]).sum(-1))
+
+
 def test_inverting_the_distribution_never_picks_what_has_no_probability() -> None:
     probabilities = torch.tensor([[0.0, 0.25, 0.0, 0.75, 0.0]]).repeat(4, 1)
     at = torch.tensor([0.0, 0.25, 0.5, 1 - 2**-53], dtype=torch.float64)

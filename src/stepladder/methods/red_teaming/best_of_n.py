@@ -30,13 +30,13 @@ class Config:
 
     behaviours: str = ""
     """File of harmful behaviours: our own YAML, or a csv/json/jsonl of a known data set. Empty: the shipped ones."""
-    per_category: int = 1
+    per_category: int = 2
     """How many behaviours of each category to ask for."""
-    fit_samples: int = 8
+    fit_samples: int = 6
     """Samples of each behaviour that the power law is fitted to."""
-    held_out_samples: int = 24
+    held_out_samples: int = 18
     """Further samples of each behaviour, on which the forecast is checked."""
-    plain_samples: int = 8
+    plain_samples: int = 6
     """Samples of the plain request, without spelling changes: the baseline."""
     strength: float = 0.4
     """How strong the spelling changes are, from 0 (none) to 1; the paper's sigma."""

@@ -44,7 +44,7 @@ class Config:
     calibration: int = 310
     """Harmless requests that the subject is asked to set the threshold; 299 or more are needed to guarantee 1% with 95%."""
     false_positive_rate: float = 0.05
-    """Guaranteed bound on the share of harmless requests blocked by the whole cascade: as the shipped release policy asks."""
+    """Guaranteed bound on the share of harmless requests that the whole cascade blocks; as in the shipped policy."""
     confidence: float = 0.95
     """How sure that guarantee is, over draws of the calibration requests."""
     screen_rate: float = 0.25

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+BLOCK = 256
+"""Tokens whose probabilities are summed at once when one is drawn."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One continuation to generate.
@@ -60,11 +64,37 @@ def choose(logits: Tensor, jobs: Sequence[Job], uniforms: Sequence[float]) -> tu
 
 
 def invert(probabilities: Tensor, uniforms: Tensor) -> Tensor:
-    """First token whose cumulative probability exceeds the uniform number, for each row."""
-    cumulative = probabilities.double().cumsum(-1)
-    # Scaled by the last sum, not by 1: rounding must never pick a token beyond the end or one of probability zero.
-    target = uniforms[:, None] * cumulative[:, -1:]
-    return (cumulative <= target).sum(-1)
+    """First token whose cumulative probability exceeds the uniform number, for each row.
+
+    The sum is searched in two levels, blocks and then the tokens of one block: summing a whole vocabulary token by token
+    costs as much as a layer.
+    """
+    blocks = _blocks(probabilities)
+    block, left = _first_above(blocks.double().sum(-1), uniforms)
+    inside = blocks[range(len(blocks)), block].double()
+    return block * BLOCK + _first_above(inside, left)[0]
+
+
+def _blocks(probabilities: Tensor) -> Tensor:
+    """(rows, blocks, BLOCK), with zeros after the last token."""
+    import torch.nn.functional as functional
+
+    rows, tokens = probabilities.shape
+    return functional.pad(probabilities, (0, -tokens % BLOCK)).view(rows, -1, BLOCK)
+
+
+def _first_above(weights: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each row's cumulative weight first exceeds that share of its sum, and the share of that weight still to go."""
+    import torch
+
+    cumulative = weights.cumsum(-1)
+    total = cumulative[:, -1]
+    # Just below the last sum at most: rounding must never pick what lies beyond the end or weighs nothing.
+    target = torch.minimum(uniforms * total, torch.nextafter(total, torch.zeros_like(total)))
+    place = (cumulative <= target[:, None]).sum(-1)
+    weight = weights.gather(-1, place[:, None])[:, 0]
+    before = cumulative.gather(-1, place[:, None])[:, 0] - weight
+    return place, ((target - before) / weight).clamp(0, 1)
 
 
 def _with_bias(logits: Tensor, jobs: Sequence[Job]) -> Tensor:
