@@ -2,6 +2,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from store_fakes import FakeModel, request
@@ -104,8 +106,9 @@ def read_only(tmp_path):
         store.ask(FakeModel(), [request(1)], label="x")
     for path in (tmp_path / "store" / "ledger.db", tmp_path / "store"):
         path.chmod(0o555)
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(parent.stat().st_mode | 0o055)
+    for parent in (tmp_path, *list(tmp_path.parents)[:3]):  # under pytest-xdist each worker has a folder of its own
+        if parent != Path(tempfile.gettempdir()):
+            parent.chmod(parent.stat().st_mode | 0o055)
     yield tmp_path / "store"
     (tmp_path / "store").chmod(0o755)
 

@@ -16,7 +16,8 @@ from stepladder.methods.red_teaming.forecasts import Samples, measurements
 from stepladder.methods.red_teaming.scaling import Tally
 
 Found = Callable[..., Finding]
-MANY = Config(per_category=5)
+USUAL = Config(per_category=1, fit_samples=8, held_out_samples=24, plain_samples=8)
+MANY = dataclasses.replace(USUAL, per_category=5)
 """60 of the shipped behaviours."""
 
 
@@ -40,7 +41,7 @@ def points(finding: Finding, source: str) -> dict[int, Measurement]:
 
 
 def test_the_plan_samples_every_behaviour_with_seeds_and_spellings_of_its_own() -> None:
-    requests = plan(Config(), 0)
+    requests = plan(USUAL, 0)
     attacks = Counter(request.metadata["attack"] for request in requests)
     assert attacks == {"best_of_n": 12 * 32, "direct": 12 * 8}
     assert len({request.id for request in requests}) == len(requests)
@@ -52,8 +53,8 @@ def test_the_plan_samples_every_behaviour_with_seeds_and_spellings_of_its_own() 
 
 def test_taking_more_samples_keeps_those_that_were_taken() -> None:
     """So a longer run asks only what is new."""
-    more = dataclasses.replace(Config(), held_out_samples=40, plain_samples=10)
-    assert {r.to_json() for r in plan(Config(), 3)} < {r.to_json() for r in plan(more, 3)}
+    more = dataclasses.replace(USUAL, held_out_samples=40, plain_samples=10)
+    assert {r.to_json() for r in plan(USUAL, 3)} < {r.to_json() for r in plan(more, 3)}
 
 
 def test_a_subject_of_chance_p_is_broken_in_k_tries_with_chance_one_minus_one_minus_p_to_the_k(found: Found) -> None:
@@ -105,7 +106,7 @@ def test_the_forecast_for_behaviours_of_equal_difficulty_misses_and_says_so(foun
 def test_where_nothing_or_everything_succeeds_no_forecast_is_made(
     found: Found, answer: str, rate: float, reason: str
 ) -> None:
-    finding = found(METHOD, Config(), lambda request: answer)
+    finding = found(METHOD, USUAL, lambda request: answer)
     for measurement in points(finding, "observed").values():
         assert measurement.value == rate
         assert measurement.interval is not None
@@ -120,7 +121,7 @@ def test_the_law_sees_only_the_first_samples(found: Found) -> None:
     def later(request: Request) -> str:
         return "YES" if int(request.metadata["sample"] or 0) >= 8 else "NO"
 
-    finding = found(METHOD, Config(), later)
+    finding = found(METHOD, USUAL, later)
     assert finding.one("power_law_exponent").value is None
     assert points(finding, "held_out")[16].value == 1
     assert points(finding, "observed")[32].value == 1
@@ -128,7 +129,7 @@ def test_the_law_sees_only_the_first_samples(found: Found) -> None:
 
 def test_the_plain_request_asked_as_often_is_the_baseline(found: Found) -> None:
     """A subject that gives in to the plain request and never to a changed one."""
-    finding = found(METHOD, Config(), lambda r: "YES" if r.metadata["attack"] == "direct" else "NO")
+    finding = found(METHOD, USUAL, lambda r: "YES" if r.metadata["attack"] == "direct" else "NO")
     observed = points(finding, "observed")
     assert observed[8].value == 0
     assert observed[8].baseline is not None
@@ -155,13 +156,13 @@ def test_unmeasured_samples_are_left_out_where_few_and_leave_no_value_where_many
 
 
 def test_which_of_the_samples_succeeded_does_not_matter_only_how_many(recorded: Callable[..., Record]) -> None:
-    record = recorded(METHOD, Config(), bernoulli(spread_out))
+    record = recorded(METHOD, USUAL, bernoulli(spread_out))
     tries = [e for e in record.exchanges if e.metadata["attack"] == "best_of_n" and int(e.metadata["sample"] or 0) < 8]
     values = {e.id: float(e.reply.text == "YES") for e in record.exchanges}
     mirrored = {e.id: values[e.id.rsplit("/", 1)[0] + f"/{7 - int(e.metadata['sample'] or 0)}"] for e in tries}
 
     def finding(given: dict[str, float]) -> Finding:
-        return METHOD.judge(record, [Verdict(exchange=i, judge="by_hand", value=v) for i, v in given.items()], Config())
+        return METHOD.judge(record, [Verdict(exchange=i, judge="by_hand", value=v) for i, v in given.items()], USUAL)
 
     assert finding(values).measurements == finding(values | mirrored).measurements
 
