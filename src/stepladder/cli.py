@@ -60,7 +60,7 @@ class Judge(Options):
     """Judge a stored record again with --judge, without asking the subject, and show which verdicts flipped."""
 
     record: Annotated[str, tyro.conf.Positional]
-    """A record's key or a unique beginning of it, an Inspect log (.eval), or a file of answers labelled by people."""
+    """A record's key or a unique beginning of it, or an Inspect log (.eval), ours or anyone's."""
     against: str = "refusal_patterns"
     """The judge to compare with."""
     labels: Path | None = None
