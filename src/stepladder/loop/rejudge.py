@@ -1,7 +1,7 @@
 """Judge a stored record again: what another judge makes of the same answers, and which verdicts flip.
 
-The subject is not asked. What is judged may be a record of the store or an Inspect log of anyone's. (How often a judge agrees
-with people is measured by `python -m stepladder.judges.calibrate`.)
+The subject is not asked. What is judged may be a record of the store or an Inspect log of anyone's. (How often a judge
+agrees with people is measured by `python -m stepladder.judges.calibrate`.)
 """
 
 from __future__ import annotations
