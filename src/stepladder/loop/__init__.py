@@ -2,7 +2,7 @@
 
 from stepladder.loop.doctor import Check, examine
 from stepladder.loop.measure import Bench, Measured, measure, open_bench
-from stepladder.loop.policy import GateResult, check_policy, released
+from stepladder.loop.policy import GateResult, check_policy
 from stepladder.loop.rejudge import Flip, Rejudgement, rejudge
 from stepladder.loop.rung import Rung, rebuild_report, run
 
@@ -20,6 +20,5 @@ __all__ = [
     "open_bench",
     "rebuild_report",
     "rejudge",
-    "released",
     "run",
 ]

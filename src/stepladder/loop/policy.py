@@ -25,11 +25,6 @@ def check_policy(policy: ReleasePolicy, findings: Mapping[str, Finding]) -> tupl
     return tuple(_check(gate, findings) for gate in policy.gates)
 
 
-def released(results: tuple[GateResult, ...]) -> bool:
-    """True only where every gate was measured and passed."""
-    return all(result.passed is True for result in results)
-
-
 def _check(gate: Gate, findings: Mapping[str, Finding]) -> GateResult:
     found = [m for f in findings.values() for m in f.select(gate.measurement, **gate.labels)]
     exact = [m for m in found if dict(m.labels) == dict(gate.labels)] or found

@@ -30,8 +30,6 @@ from stepladder.methods import get_method
 from stepladder.methods.safeguards import GuardedModel, load_guard
 from stepladder.report import JSON_NAME, ReportInput, build_report, read_report, write_report
 
-STAGES = ("find", "best_of_n", "safeguards", "find_again", "best_of_n_again")
-
 
 @dataclass(frozen=True)
 class Rung:
