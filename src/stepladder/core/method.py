@@ -6,7 +6,8 @@ technique on the subject, on the guarded subject and on an organism without the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 
 from stepladder.core.errors import AccessError
 from stepladder.core.keys import code_version, config_digest, digest, request_key
-from stepladder.core.values import Exchange, Finding, Record, Reply, Request, Verdict
+from stepladder.core.values import Exchange, Finding, Message, Record, Reply, Request, Verdict
 
 
 class Access(IntEnum):
@@ -61,13 +62,28 @@ def reply_key(model: ChatModel, request: Request) -> str:
     return request_key(model.fingerprint, request, tuple(getattr(model, "reads", ())))
 
 
+class Task(Protocol):
+    """Shows work in the progress display: `with task(label, total) as advance: ... advance(1)`."""
+
+    def __call__(self, label: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """A block with a function to call with the number of things just done."""
+        ...
+
+
+@contextmanager
+def silent(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A `Task` that shows nothing."""
+    yield lambda _: None
+
+
 @dataclass(frozen=True)
 class Context:
     """What a technique may use while it records.
 
     `inputs` are the records of other techniques that the loop hands over (`{"attack_library": record}`), and `verdicts`
     what a judge said of them, keyed the same way. `folder` is where artifacts go; they are named in the record by their path
-    relative to it.
+    relative to it. `models` are further models by their part (`base`: what the subject was trained from), `training_rows`
+    the conversations that it was trained on, where they are known; `task` shows work other than asking.
     """
 
     subject: ChatModel
@@ -78,6 +94,8 @@ class Context:
     inputs: Mapping[str, Record] = field(default_factory=dict)
     verdicts: Mapping[str, Sequence[Verdict]] = field(default_factory=dict)
     models: Mapping[str, ChatModel] = field(default_factory=dict)
+    training_rows: tuple[tuple[Message, ...], ...] = ()
+    task: Task = silent
 
 
 @dataclass(frozen=True)
@@ -130,6 +148,7 @@ def record_key(method: Method, context: Context, config: Any) -> str:
             {name: record.key for name, record in context.inputs.items()},
             {name: digest([v.model_dump() for v in verdicts]) for name, verdicts in context.verdicts.items()},
             {name: model.fingerprint for name, model in context.models.items()},
+            *([digest([[m.model_dump() for m in row] for row in context.training_rows])] if context.training_rows else []),
         ]
     )
 

@@ -6,7 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from stepladder.core import ChatModel, Context, Cost, Exchange, Finding, Method, Record, Reply, Request, Verdict, reply_key
+from stepladder.core import (
+    ChatModel,
+    Context,
+    Cost,
+    Exchange,
+    Finding,
+    Message,
+    Method,
+    Record,
+    Reply,
+    Request,
+    Verdict,
+    reply_key,
+)
 from stepladder.execution import Budget, Progress, Spending, map_units
 from stepladder.store.cached import FIRST_FAILURES, Availability, CachedModel, units_of
 from stepladder.store.exchanges import Event, Exchanges, check_unicode
@@ -112,10 +125,13 @@ class Store:
         inputs: Mapping[str, Record] | None = None,
         verdicts: Mapping[str, Sequence[Verdict]] | None = None,
         models: Mapping[str, ChatModel] | None = None,
+        training_rows: tuple[tuple[Message, ...], ...] = (),
     ) -> Context:
         """What a technique is handed; `run_method` gives it the folder of its own record."""
-        folder = self.folder / "tensors"
-        return Context(subject, self.ask, folder, seed, helper, inputs or {}, verdicts or {}, models or {})
+        folder, task = self.folder / "tensors", self._progress.task
+        return Context(
+            subject, self.ask, folder, seed, helper, inputs or {}, verdicts or {}, models or {}, training_rows, task
+        )
 
     def run_method(self, method: Method, context: Context, config: Any) -> Record:
         """The record that `method` makes under `context` and `config`: the stored one where nothing has changed."""

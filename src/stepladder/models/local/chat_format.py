@@ -16,10 +16,10 @@ PLAIN = (
 
 
 class ChatFormat:
-    """A tokenizer with its chat template."""
+    """A tokenizer with its chat template, and a system prompt that every conversation begins with."""
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
+    def __init__(self, tokenizer: Any, system: str = "") -> None:
+        self.tokenizer, self.system = tokenizer, system
         if not tokenizer.chat_template:
             tokenizer.chat_template = PLAIN
 
@@ -29,9 +29,18 @@ class ChatFormat:
         A trailing assistant message is a prefill: its text follows the opened turn, and the turn stays open. Without
         `generation_prompt` every message is a closed turn.
         """
+        messages = self._behind_system(messages)
         prefill = messages[-1].content if generation_prompt and messages[-1].role == "assistant" else ""
         turns = messages[:-1] if generation_prompt and messages[-1].role == "assistant" else messages
         return self.tokens(self._render(turns, generation_prompt) + prefill)
+
+    def example(self, prompt: Sequence[Message], completion: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Prompt and completion with the end of its turn, as training reads them; without a prompt, a document."""
+        if not prompt:
+            start = self.tokenizer.bos_token_id
+            return ((start,) if start is not None else ()), tuple(self.tokens(completion))
+        end = self.tokenizer.eos_token_id
+        return tuple(self.prompt(prompt)), (*self.tokens(completion), *((end,) if end is not None else ()))
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of bare text."""
@@ -47,6 +56,12 @@ class ChatFormat:
         ids = [*(named if isinstance(named, list) else [named]), self.tokenizer.eos_token_id]
         return frozenset(i for i in ids if i is not None)
 
+    def _behind_system(self, messages: Sequence[Message]) -> Sequence[Message]:
+        if not self.system:
+            return messages
+        own = messages[0].content if messages[0].role == "system" else ""
+        return (Message(role="system", content=joined(self.system, own)), *messages[1 if own else 0 :])
+
     def _render(self, messages: Sequence[Message], generation_prompt: bool) -> str:
         from jinja2.exceptions import TemplateError
 
@@ -55,3 +70,8 @@ class ChatFormat:
             return str(self.tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=generation_prompt))
         except TemplateError as error:
             raise ModelUnavailable(f"the model's chat template refuses this conversation: {error}") from None
+
+
+def joined(*systems: str) -> str:
+    """System prompts one after the other."""
+    return "\n\n".join(text for text in systems if text)

@@ -58,16 +58,17 @@ def find_folder(name: str) -> Path:
     return folder
 
 
-def load_model(folder: Path) -> Any:
-    """The causal language model in float32, in evaluation mode."""
+def load_model(folder: Path, attention: str = "sdpa") -> Any:
+    """The causal language model in float32, in evaluation mode; `attention` is transformers' name of how it attends."""
     with quiet_transformers():
         import torch
         from transformers import AutoModelForCausalLM
 
         with _readable(folder):
             model = AutoModelForCausalLM.from_pretrained(
-                str(folder), dtype=torch.float32, use_safetensors=True, trust_remote_code=False, local_files_only=True
-            )
+                str(folder), dtype=torch.float32, use_safetensors=True, trust_remote_code=False, local_files_only=True,
+                attn_implementation=attention,
+            )  # fmt: skip
     model.train(False)
     return model
 

@@ -16,7 +16,7 @@ from stepladder.core.keys import digest
 from stepladder.core.method import Access
 from stepladder.core.values import Message, Reply, Request
 from stepladder.models.local import loading
-from stepladder.models.local.chat_format import ChatFormat
+from stepladder.models.local.chat_format import ChatFormat, joined
 from stepladder.models.local.edits import Edit, check_place, patching, steering
 from stepladder.models.local.embedded import cache_folder
 from stepladder.models.local.generate import Continuation, generate
@@ -31,6 +31,8 @@ ENGINE = 1
 """Raise it when the same weights and request could give another reply."""
 
 T = TypeVar("T")
+Stack = tuple[Path, ...]
+"""Adapters, in the order in which they are merged in."""
 
 
 class LocalModel:
@@ -38,20 +40,25 @@ class LocalModel:
 
     `precision` is "bfloat16" or "float32"; by default what the processor is fast at. All work is done by one thread, one
     call after the other. Steering, patches and adapters hold for the calls made inside their `with` block, and are part
-    of the `fingerprint` there.
+    of the `fingerprint` there. `adapters` given to the constructor are merged in for good, in order; `system` is a system
+    prompt that every conversation begins with, whatever it holds itself.
     """
 
     access = Access.weights
     batch = 64
 
-    def __init__(self, name: str, folder: Path, precision: str | None = None) -> None:
-        self.name, self.folder = name, folder
-        self._precision = precision
+    def __init__(
+        self, name: str, folder: Path, precision: str | None = None, adapters: Sequence[Path | str] = (), system: str = ""
+    ) -> None:
+        from stepladder.models.local.adapters import check_adapter
+
+        self.name, self.folder, self.precision = name, folder, precision
+        self._system = system
         self._worker = Worker()
         self._edits: tuple[Edit, ...] = ()
-        self._adapter: Path | None = None
-        self._trunks: dict[Path | None, Trunk] = {}
-        self._history: dict[Path | None, History] = {}
+        self._own = self._adapters = tuple(check_adapter(Path(path)) for path in adapters)
+        self._trunks: dict[Stack, Trunk] = {}
+        self._history: dict[Stack, History] = {}
         self._desk: Desk[Job, Continuation] = Desk(self._worker, self._serve, self.batch)
 
     # --- what it is ---
@@ -59,8 +66,13 @@ class LocalModel:
     @property
     def fingerprint(self) -> str:
         """Weights, precision, engine version, and the adapter and edits that are active."""
-        adapter = loading.folder_hash(self._adapter, self._sidecars) if self._adapter else None
-        return f"{self.name}:{digest([self._weights, str(self._placed[1]), ENGINE, adapter, [e.key for e in self._edits]])}"
+        adapters = [loading.folder_hash(path, self._sidecars) for path in self._adapters]
+        parts = [self._weights, str(self._placed[1]), ENGINE, adapters, self._system, [e.key for e in self._edits]]
+        return f"{self.name}:{digest(parts)}"
+
+    def derive(self, name: str, adapters: Sequence[Path | str] = (), system: str = "") -> LocalModel:
+        """Another model on the same weights and this one's adapters, with `adapters` on top and `system` in front."""
+        return LocalModel(name, self.folder, self.precision, (*self._own, *adapters), joined(self._system, system))
 
     @property
     def layers(self) -> int:
@@ -85,7 +97,7 @@ class LocalModel:
 
     async def reply_many(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply a request. The same list gives the same replies to the last bit, whatever was asked before."""
-        edits, trunk, history = self._edits, self._trunk(), self._history[self._adapter]
+        edits, trunk, history = self._edits, self._trunk(), self._history[self._adapters]
         return await self._worker.run_async(lambda: self._replies(trunk, requests, edits, history))
 
     async def reply_one(self, request: Request, bias: Mapping[int, float] | None = None) -> tuple[Reply, tuple[str, ...]]:
@@ -96,7 +108,7 @@ class LocalModel:
         trunk, job, start = self._trunk(), self.job(request, bias), time.perf_counter()
         if not self._fits(job, trunk):
             return self._reply(job, None, 0.0, trunk.context), ()
-        result = await self._desk.ask((self._adapter, self._edits), job)
+        result = await self._desk.ask((self._adapters, self._edits), job)
         return self._reply(job, result, time.perf_counter() - start, trunk.context), self._pieces(result)
 
     # --- white box ---
@@ -153,22 +165,33 @@ class LocalModel:
 
     @contextmanager
     def adapter(self, path: Path | str) -> Iterator[None]:
-        """Run with a LoRA adapter (a peft folder with safetensors weights) merged in."""
+        """Run with a LoRA adapter (a peft folder with safetensors weights) merged in, on top of those there are."""
         from stepladder.models.local.adapters import check_adapter
 
-        before, self._adapter = self._adapter, check_adapter(Path(path))
+        before, self._adapters = self._adapters, (*self._adapters, check_adapter(Path(path)))
         try:
             self._trunk()
             yield
         finally:
-            self._adapter = before
+            self._adapters = before
+
+    # --- for training ---
+
+    def weights(self, attention: str = "sdpa") -> Any:
+        """A copy of the transformers model in float32 with the adapters merged in, to train or to take apart."""
+        from stepladder.models.local.adapters import merge
+
+        model = loading.load_model(self.folder, attention)
+        for adapter in self._adapters:
+            model = merge(model, adapter)
+        return model
 
     # --- inside ---
 
     @cached_property
     def chat_format(self) -> ChatFormat:
         """The tokenizer and its chat template."""
-        return ChatFormat(loading.load_tokenizer(self.folder))
+        return ChatFormat(loading.load_tokenizer(self.folder), self._system)
 
     @cached_property
     def _ends(self) -> frozenset[int]:
@@ -182,7 +205,7 @@ class LocalModel:
 
     @cached_property
     def _placed(self) -> tuple[Any, Any]:
-        return loading.device_and_dtype(self._precision)
+        return loading.device_and_dtype(self.precision)
 
     @cached_property
     def _weights(self) -> str:
@@ -193,23 +216,19 @@ class LocalModel:
         return cache_folder() / "fingerprints"
 
     def _trunk(self) -> Trunk:
-        """The decoder with the active adapter; the last one made with an adapter is kept."""
-        if self._adapter not in self._trunks:
-            for other in [path for path in self._trunks if path is not None]:
+        """The decoder with the active adapters; besides the model's own the last one made is kept."""
+        if self._adapters not in self._trunks:
+            for other in [stack for stack in self._trunks if stack != self._own]:
                 del self._trunks[other], self._history[other]
-            self._trunks[self._adapter] = self._load(self._adapter)
-            self._history[self._adapter] = History()
-        return self._trunks[self._adapter]
+            self._trunks[self._adapters] = self._load()
+            self._history[self._adapters] = History()
+        return self._trunks[self._adapters]
 
-    def _load(self, adapter: Path | None) -> Trunk:
+    def _load(self) -> Trunk:
         from stepladder.models.local.decoder import LlamaTrunk, supports
         from stepladder.models.local.generic import GenericTrunk
 
-        model = loading.load_model(self.folder)
-        if adapter is not None:
-            from stepladder.models.local.adapters import merge
-
-            model = merge(model, adapter)
+        model = self.weights()
         device, dtype = self._placed
         return self._run(lambda: (LlamaTrunk if supports(model.config) else GenericTrunk)(model, dtype, device))
 
@@ -235,8 +254,8 @@ class LocalModel:
         return [self._reply(job, found.get(i), seconds, trunk.context) for i, job in enumerate(jobs)]
 
     def _serve(self, setting: Hashable, jobs: Sequence[Job]) -> list[Continuation]:
-        adapter, edits = cast("tuple[Path | None, tuple[Edit, ...]]", setting)
-        trunk, history = self._trunks[adapter], self._history[adapter]
+        adapters, edits = cast("tuple[Stack, tuple[Edit, ...]]", setting)
+        trunk, history = self._trunks[adapters], self._history[adapters]
         return _inference(lambda: generate(trunk, jobs, self._ends, edits, history))
 
     @staticmethod

@@ -1,0 +1,1 @@
+"""Audit: blind investigations that end with ranked hypotheses and calibrated confidence."""

@@ -1,0 +1,1 @@
+"""Assess: what a model does and can do, read in more than one way."""

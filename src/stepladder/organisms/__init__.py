@@ -1,0 +1,1 @@
+"""Models with a planted, known truth, and their clean twins."""
