@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
-from stepladder.core import Finding, Record, StoreError, UnknownName, Verdict, digest
+from stepladder.core import Finding, Record, Stored, StoreError, UnknownName, Verdict, digest
 from stepladder.store.ledger import Ledger, now
 
 _VERDICTS = TypeAdapter(tuple[Verdict, ...])
@@ -119,6 +119,17 @@ class Records:
         """All findings, oldest first."""
         rows = self._ledger.read("SELECT body FROM findings ORDER BY rowid")
         return tuple(Finding.from_json(zlib.decompress(body)) for (body,) in rows)
+
+    def put_calibration(self, kind: str, key: str, value: Stored) -> None:
+        """Store what calibration measured under its kind and key."""
+        with self._ledger.transaction() as connection:
+            row = (kind, key, zlib.compress(value.to_json().encode()))
+            connection.execute("INSERT OR REPLACE INTO calibration VALUES (?, ?, ?)", row)
+
+    def calibrations(self, kind: str) -> tuple[tuple[str, bytes], ...]:
+        """Key and JSON of all that calibration stored of that kind, oldest first."""
+        rows = self._ledger.read("SELECT key, body FROM calibration WHERE kind = ? ORDER BY rowid", (kind,))
+        return tuple((key, zlib.decompress(body)) for key, body in rows)
 
 
 def content_digest(records: Sequence[Record]) -> str:

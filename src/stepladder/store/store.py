@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from stepladder.core import (
     ChatModel,
@@ -17,6 +17,8 @@ from stepladder.core import (
     Record,
     Reply,
     Request,
+    Stored,
+    Task,
     Verdict,
     reply_key,
 )
@@ -29,6 +31,8 @@ from stepladder.store.records import Records
 from stepladder.store.running import run_method
 
 HOSTED_CONCURRENCY = 16
+
+S = TypeVar("S", bound=Stored)
 
 
 def open_store(
@@ -172,6 +176,19 @@ class Store:
     def findings(self) -> tuple[Finding, ...]:
         """All findings, oldest first."""
         return self._records.findings()
+
+    def save_calibration(self, kind: str, key: str, value: Stored) -> None:
+        """Store what calibration measured, in the place of an older value of that kind and key."""
+        self._records.put_calibration(kind, key, value)
+
+    def calibrations(self, kind: str, of: type[S]) -> dict[str, S]:
+        """By key, all that calibration stored of that kind, oldest first."""
+        return {key: of.from_json(body) for key, body in self._records.calibrations(kind)}
+
+    @property
+    def task(self) -> Task:
+        """Shows work other than asking in the store's progress display; what is asked within it is not shown."""
+        return self._progress.task
 
     def cost(self) -> Cost:
         """What all asking with this store has cost so far, killed runs included."""
