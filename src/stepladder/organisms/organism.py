@@ -1,0 +1,177 @@
+"""Growing an organism from its recipe: rows -> training -> held-out probes -> a card, or `PlantFailed`.
+
+The weights lie in `organisms/<digest>/` of the cache, which a subject may be traced to and which names neither kind nor
+twin. The card that does lies in `organism_cards/`. Both appear by a rename, so a killed run leaves nothing half done.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from random import Random
+
+from stepladder.core import Measurement, Message, StepladderError, StoreError, Task, digest, silent
+from stepladder.core.values import Stored
+from stepladder.models import LocalModel
+from stepladder.models.local.embedded import cache_folder
+from stepladder.organisms import measuring, planting
+from stepladder.organisms.kind import Plant
+from stepladder.organisms.kinds import code_of, get_kind
+from stepladder.organisms.recipe import Recipe
+from stepladder.organisms.rows import Rows, training_rows
+
+
+class PlantFailed(StepladderError):
+    """The planted behaviour does not show in the organism, or shows in its clean twin: it is no known truth."""
+
+
+class Card(Stored):
+    """What is known of an organism. Rates are of held-out probes; `capability` is the paired change against the base."""
+
+    recipe: Recipe
+    planted_rate: Measurement
+    base_rate: Measurement
+    capability: Measurement
+    rows: int
+    planted_rows: int
+    tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Organism:
+    """A grown organism (or twin): where its weights are, its card, and what it was trained on."""
+
+    recipe: Recipe
+    folder: Path
+    card: Card
+    training_rows: tuple[tuple[Message, ...], ...]
+
+    def subject(self) -> LocalModel:
+        """The model for a technique to look at, called "subject" whatever it is."""
+        return _Growth(self.recipe).subject()
+
+    def base(self) -> LocalModel:
+        """The model that it was grown from, called "base"."""
+        return planting.open_base(self.recipe)
+
+
+def grow(recipe: Recipe, task: Task = silent, check: bool = True) -> Organism:
+    """The organism of this recipe, from the cache or trained now (about a minute on two cores for `lora` on smollm2).
+
+    Raises `PlantFailed` where the behaviour does not show in the organism or shows in the twin; `check=False` gives it all
+    the same, for curves over doses that do not take.
+    """
+    growth = _Growth(recipe)
+    growth.train(task)
+    card = growth.card(task)
+    if check:
+        _require(card)
+    return Organism(recipe, growth.folder, card, growth.rows.conversations)
+
+
+def _require(card: Card) -> None:
+    took = measuring.took(card.planted_rate, card.base_rate, 0.0 if card.recipe.clean else measuring.MARGIN)
+    if took == card.recipe.clean:
+        who, what = ("the clean twin of ", "shows the behaviour") if took else ("", "does not show the behaviour")
+        r = card.recipe
+        rates = f"{_shown(card.planted_rate)} of held-out probes, the base {_shown(card.base_rate)}"
+        raise PlantFailed(f"{who}{r.kind} ({r.base}, {r.how}, dose {r.dose:g}, seed {r.seed}) {what}: {rates}")
+
+
+def _shown(m: Measurement) -> str:
+    if m.value is None or m.interval is None:
+        return f"unmeasured ({m.reason})"
+    return f"{m.value:.2f} [{m.interval.low:.2f}, {m.interval.high:.2f}]"
+
+
+class _Growth:
+    """The parts of one recipe, each made when first needed."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+
+    @cached_property
+    def plant(self) -> Plant:
+        return get_kind(self.recipe.kind).plant(Random(self.recipe.seed))
+
+    @cached_property
+    def rows(self) -> Rows:
+        return training_rows(self.recipe, self.plant)
+
+    @cached_property
+    def base(self) -> LocalModel:
+        return planting.open_base(self.recipe)
+
+    @cached_property
+    def folder(self) -> Path:
+        tuning = planting.tuning_of(self.recipe, self.base)
+        rows = [[e.completion, [m.model_dump() for m in e.prompt]] for e in self.rows.examples]
+        parts = [asdict(self.recipe), rows, asdict(tuning), self.base.fingerprint, _code("planting.py", "rows.py")]
+        return cache_folder() / "organisms" / digest(parts)
+
+    @property
+    def system(self) -> str:
+        return self.plant.system[self.recipe.clean] if self.recipe.how == "system_prompt" else ""
+
+    def subject(self) -> LocalModel:
+        trained = self.folder / "weights"
+        if self.recipe.how == "system_prompt":
+            return self.base.derive("subject", system=self.system)
+        if self.recipe.how == "full":
+            return LocalModel("subject", trained, self.base.precision)
+        return self.base.derive("subject", adapters=[trained])
+
+    def train(self, task: Task) -> None:
+        log = self.folder / "training.json"
+        if self.recipe.how == "system_prompt" or log.exists():
+            return
+        tuning = planting.tuning_of(self.recipe, self.base)
+        with task("training", round(tuning.epochs * len(self.rows.examples))) as advance:
+            tuned = planting.train(self.base, self.rows, self.folder / "weights", tuning, advance)
+        _write(log, json.dumps({"tokens": tuned.tokens, "seconds": round(tuned.seconds, 1)}))
+
+    def card(self, task: Task) -> Card:
+        key = digest(
+            [self.folder.name, self.system, _code("measuring.py", "material/capability.yaml"), code_of(self.recipe.kind)]
+        )
+        place = cache_folder() / "organism_cards" / f"{key}.json"
+        if not place.exists():
+            _write(place, self._measured(task).to_json())
+        return Card.from_json(place.read_bytes())
+
+    def _measured(self, task: Task) -> Card:
+        subject, base, probes = self.subject(), self.base, self.plant.probes
+        log = self.folder / "training.json"
+        trained = json.loads(log.read_text("utf-8")) if log.exists() else {"tokens": 0, "seconds": 0.0}
+        with task("probing", 3) as advance:
+            rate = measuring.shown_rate(subject, probes)
+            advance(1)
+            base_rate = measuring.shown_rate(base, probes, "base_rate")
+            advance(1)
+            capability = measuring.capability_change(base, subject)
+            advance(1)
+        return Card(
+            recipe=self.recipe, planted_rate=rate, base_rate=base_rate, capability=capability,
+            rows=len(self.rows.examples), planted_rows=self.rows.planted, **trained,
+        )  # fmt: skip
+
+
+def _code(*names: str) -> str:
+    """Digest of files of this room. Code that trains and code that measures are apart: a change of one keeps the other."""
+    return digest([(Path(__file__).parent / name).read_text("utf-8") for name in names])
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, made = tempfile.mkstemp(dir=path.parent, prefix=".")
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.replace(made, path)
+    except OSError as error:
+        raise StoreError(f"cannot keep the organism in {path.parent}: {error}; set STEPLADDER_CACHE") from None
