@@ -1,4 +1,4 @@
-"""The command line: `stepladder run | measure | judge | report | models | methods | doctor`.
+"""The command line: `stepladder run | measure | calibrate | judge | report | models | methods | doctor`.
 
 Commands parse their options, call one function of a room below and print what it returns: tables for people on stdout,
 or with `--json` one JSON document; progress goes to stderr. Whatever a user can cause ends in one line and a non-zero
@@ -26,8 +26,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Options:
-    """Options that every command which asks a model understands."""
+class Shared:
+    """Options of every command that measures."""
+
+    budget: str = ""
+    """Stop cleanly after this much, e.g. "200k tokens, 10m, $2". The same command goes on from there."""
+    store: Path = Path("runs")
+    """Folder of the ledger, the records, the reports and the pictures."""
+    json: bool = False
+    """Print one JSON document instead of tables."""
+
+
+@dataclass(frozen=True)
+class Options(Shared):
+    """Options that every command which asks one subject understands."""
 
     subject: str = "smollm2"
     """The model under study: smollm2, hf/<id or folder>, scripted/<name>, or any Inspect model (see `stepladder models`)."""
@@ -37,12 +49,6 @@ class Options:
     """The judge, NAME or NAME@MODEL; a judge that needs a model reads by the subject unless one is named."""
     seed: int = 0
     """Seed of everything random."""
-    budget: str = ""
-    """Stop cleanly after this much, e.g. "200k tokens, 10m, $2". The same command goes on from there."""
-    store: Path = Path("runs")
-    """Folder of the ledger, the records and the reports."""
-    json: bool = False
-    """Print one JSON document instead of tables."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,22 @@ class Judge(Options):
 
 
 @dataclass(frozen=True)
+class Calibrate(Shared):
+    """Measure techniques on organisms with planted behaviours and on their clean twins; goes on where it was stopped."""
+
+    methods: tuple[str, ...] = ()
+    """Techniques (default: all; those that detect nothing are only listed)."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of organisms, or Python files that describe one (default: all kinds)."""
+    bases: tuple[str, ...] = ("smollm2",)
+    """Models to grow organisms on: smollm2, scratch/1m, scratch/3m, scratch/10m, hf/<folder>."""
+    seeds: int = 3
+    """Plantings of each kind, with seeds 0, 1, ...; what is independent is the planting."""
+    doses: tuple[float, ...] = (1.0,)
+    """Shares of the planted rows, in (0, 1]."""
+
+
+@dataclass(frozen=True)
 class Report:
     """Build a stored run's report again from the store; asks no model."""
 
@@ -90,6 +112,7 @@ WIDTH = 130
 COMMANDS = {
     "run": "find, strengthen, find again on one subject, and report",
     "measure": "run one technique: stepladder measure METHOD",
+    "calibrate": "measure techniques on organisms with planted behaviours and their clean twins",
     "judge": "judge a stored record again: stepladder judge RECORD --judge JUDGE",
     "report": "build a stored run's report again",
     "models": "the models that can be named, and what access they give",
@@ -125,7 +148,7 @@ def _dispatch(arguments: list[str]) -> None:
 
 
 def _help() -> str:
-    lines = [f"  {name:<9}{text}" for name, text in COMMANDS.items()]
+    lines = [f"  {name:<11}{text}" for name, text in COMMANDS.items()]
     head = ["usage: stepladder COMMAND [OPTIONS]", "", "AI-assisted alignment, one tested rung at a time.", ""]
     return "\n".join([*head, *lines, "", "stepladder COMMAND --help shows a command's options."])
 
@@ -142,7 +165,7 @@ def _bench(options: Options) -> Iterator[Bench]:
         yield open_bench(store, options.subject, options.judge, options.helper, options.seed)
 
 
-def _store(options: Options) -> Store:
+def _store(options: Shared) -> Store:
     from stepladder.execution import Budget, Progress
     from stepladder.store import open_store
 
@@ -181,6 +204,20 @@ def _measure(arguments: list[str]) -> None:
         print(measured.finding.to_json())
     else:
         _print(finding_table(measured.finding), f"record: {measured.record.key}")
+
+
+def _calibrate(arguments: list[str]) -> None:
+    options = _parse(Calibrate, "calibrate", arguments)
+    from stepladder.calibration import COLUMNS, calibrate, make_plan, notes, table_rows
+
+    plan = make_plan(options.methods, options.kinds, options.bases, options.seeds, options.doses)
+    with _store(options) as store:
+        matrix = calibrate(store, plan)
+    if options.json:
+        print(matrix.to_json())
+    else:
+        _table(COLUMNS, table_rows(matrix))
+        _print(*notes(matrix), f"pictures: {options.store / 'calibration' / 'index.html'}")
 
 
 def _judge(arguments: list[str]) -> None:
@@ -268,6 +305,7 @@ def _print(*things: Any) -> None:
 _HANDLERS: dict[str, Callable[[list[str]], None]] = {
     "run": _run,
     "measure": _measure,
+    "calibrate": _calibrate,
     "judge": _judge,
     "report": _report,
     "models": _models,
