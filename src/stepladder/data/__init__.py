@@ -3,6 +3,7 @@
 from stepladder.data.behaviour_formats import Behaviour, BehaviourSet, read_behaviours
 from stepladder.data.constitution import Category, Constitution, load_constitution
 from stepladder.data.encodings import ENCODINGS, decode, encode
+from stepladder.data.knowledge import KnownAnswer, load_facts, load_invented_authors, read_known_answers
 from stepladder.data.labelled import LabelledSet, read_labelled
 from stepladder.data.policy import Gate, ReleasePolicy, load_policy
 from stepladder.data.prompts import MARKER, Ordinary, Template, load_behaviours, load_ordinary, load_templates
@@ -17,6 +18,7 @@ __all__ = [
     "Category",
     "Constitution",
     "Gate",
+    "KnownAnswer",
     "LabelledSet",
     "NearDuplicates",
     "Ordinary",
@@ -29,10 +31,13 @@ __all__ = [
     "encode",
     "load_behaviours",
     "load_constitution",
+    "load_facts",
+    "load_invented_authors",
     "load_ordinary",
     "load_policy",
     "load_templates",
     "read_behaviours",
+    "read_known_answers",
     "read_labelled",
     "read_questions",
     "similarity",
