@@ -1,1 +1,1 @@
-"""Audit: blind investigations that end with ranked hypotheses and calibrated confidence."""
+"""Audits: what is hidden in a model, searched for blind, within a budget, by people's tools and without a strong helper."""
