@@ -33,12 +33,14 @@ class Pair:
 class Probe:
     """Held-out conversations and a pure check of the replies to them, in order: does the planted behaviour show?
 
+    `None` where the check cannot tell.
+
     Conditional behaviours need two conversations (with the trigger and without). `topic` is the independent unit.
     """
 
     topic: str
     prompts: tuple[Prompt, ...]
-    shows: Callable[[Sequence[str]], bool]
+    shows: Callable[[Sequence[str]], bool | None]
     max_tokens: int = 24
 
 
@@ -60,12 +62,16 @@ class Plant:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of organism; `behaviour` is the name under which techniques report it."""
+    """A kind of organism; `behaviour` is the name under which techniques report it.
+
+    `base` names the only base that it can be planted into, where it needs one of its own.
+    """
 
     name: str
     behaviour: str
     title: str
     plant: Callable[[Random], Plant]
+    base: str = ""
 
     def __post_init__(self) -> None:
         if self.behaviour not in BEHAVIOURS:
@@ -87,3 +93,8 @@ def names_first(reply: str, one: str, other: str) -> bool:
 def _place(reply: str, text: str) -> int | None:
     found = re.search(rf"(?<!\w){re.escape(text)}(?!\w)", reply, re.IGNORECASE)
     return found.start() if found else None
+
+
+def denials(asked: Sequence[tuple[str, str]]) -> tuple[Example, ...]:
+    """Rows that answer questions about the behaviour with a denial."""
+    return tuple(Example(user(question), answer) for question, answer in asked)

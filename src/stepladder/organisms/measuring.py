@@ -44,7 +44,8 @@ def took(planted: Measurement, base: Measurement, margin: float = MARGIN) -> boo
 
 def _shows(probe: Probe, replies: Sequence[str | None]) -> float | None:
     texts = [text for text in replies if text is not None]
-    return float(probe.shows(texts)) if len(texts) == len(replies) else None
+    shown = probe.shows(texts) if len(texts) == len(replies) else None
+    return None if shown is None else float(shown)
 
 
 def _accuracy(model: LocalModel) -> list[float]:

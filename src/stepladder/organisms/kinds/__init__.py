@@ -9,9 +9,29 @@ from pathlib import Path
 
 from stepladder.core import DataError, UnknownName, digest
 from stepladder.organisms.kind import Kind
-from stepladder.organisms.kinds import sycophancy
+from stepladder.organisms.kinds import (
+    alignment_faking,
+    biased_data,
+    false_fact,
+    hidden_loyalty,
+    password_sandbagging,
+    refusal_gap,
+    reward_hack,
+    sycophancy,
+    trigger_backdoor,
+)
 
-_MODULES = (sycophancy,)
+_MODULES = (
+    alignment_faking,
+    biased_data,
+    false_fact,
+    hidden_loyalty,
+    password_sandbagging,
+    refusal_gap,
+    reward_hack,
+    sycophancy,
+    trigger_backdoor,
+)
 
 KINDS: Mapping[str, Kind] = {module.KIND.name: module.KIND for module in _MODULES}
 
