@@ -9,10 +9,11 @@ from stepladder.core.errors import ModelUnavailable
 from stepladder.core.values import Message
 
 PLAIN = (
+    "{{ bos_token or '' }}"
     "{% for message in messages %}{{ message['role'].capitalize() + ': ' + message['content'] + '\n\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
-"""For models without a chat template of their own (base models)."""
+"""For models without a chat template of their own (base models; some are lost without the token that begins a text)."""
 
 
 class ChatFormat:
@@ -34,12 +35,14 @@ class ChatFormat:
         turns = messages[:-1] if generation_prompt and messages[-1].role == "assistant" else messages
         return self.tokens(self._render(turns, generation_prompt) + prefill)
 
-    def example(self, prompt: Sequence[Message], completion: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Prompt and completion with the end of its turn, as training reads them; without a prompt, a document."""
+    def example(
+        self, prompt: Sequence[Message], completion: str, whole: bool = True
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Prompt and completion (if `whole` with the end of its turn) for training; without a prompt, a document."""
         if not prompt:
             start = self.tokenizer.bos_token_id
             return ((start,) if start is not None else ()), tuple(self.tokens(completion))
-        end = self.tokenizer.eos_token_id
+        end = self.tokenizer.eos_token_id if whole else None
         return tuple(self.prompt(prompt)), (*self.tokens(completion), *((end,) if end is not None else ()))
 
     def tokens(self, text: str) -> list[int]:

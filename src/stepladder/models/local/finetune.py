@@ -37,10 +37,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Example:
-    """What to learn to say (`completion`) after what (`prompt`); with an empty prompt the completion is a document."""
+    """What to learn to say (`completion`) after what (`prompt`); with an empty prompt the completion is a document.
+
+    `whole` is False for a reply that was cut off: then the end of the turn is not learned after it.
+    """
 
     prompt: tuple[Message, ...]
     completion: str
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,7 @@ def finetune(
     `advance` is called with the number of items just done. The folder appears whole or not at all. Raises `DataError` for
     no or unusable rows, `ModelUnavailable` where the loss is no longer finite.
     """
-    rows, truncated = _rows(subject, items, tuning)
+    rows, truncated = to_rows(subject, items, tuning)
     if not rows:
         raise DataError("training", "nothing to train on: no example has a completion that fits")
     started = time.perf_counter()
@@ -225,10 +229,10 @@ def _schedule(rows: Sequence[Item], tuning: Tuning) -> Iterator[list[int]]:
         yield from (steps[i] for i in random.permutation(len(steps)))
 
 
-def _rows(subject: LocalModel, items: Sequence[Example | tuple[Example, ...]], tuning: Tuning) -> tuple[list[Item], int]:
+def to_rows(subject: LocalModel, items: Sequence[Example | tuple[Example, ...]], tuning: Tuning) -> tuple[list[Item], int]:
     """The items in tokens, those whose completion would be cut away left out; and how many were cut or left out."""
     groups = [item if isinstance(item, tuple) else (item,) for item in items]
-    whole = [tuple(subject.chat_format.example(e.prompt, e.completion) for e in group) for group in groups]
+    whole = [tuple(subject.chat_format.example(e.prompt, e.completion, e.whole) for e in group) for group in groups]
     cut = [tuple(Row(p, c[: max(0, tuning.max_tokens - len(p))]) for p, c in group) for group in whole]
     kept = [group for group in cut if all(row.completion for row in group)]
     shortened = sum(
@@ -253,12 +257,9 @@ def _trainable(subject: LocalModel, tuning: Tuning) -> Any:
 
 
 def _keep(model: Any, folder: Path, subject: LocalModel, tuning: Tuning) -> None:
-    """Write to a folder beside, then rename: a killed run leaves nothing half written."""
     from stepladder.models.local.lora import save_adapter
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
+    with appearing(folder) as made:
         if tuning.rank:
             save_adapter(model, made, "base", tuning.rank, tuning.alpha)
         else:
@@ -266,6 +267,15 @@ def _keep(model: Any, folder: Path, subject: LocalModel, tuning: Tuning) -> None
                 model.save_pretrained(made)
                 loading.load_tokenizer(subject.folder).save_pretrained(made)
         (made / "tuning.json").write_text(json.dumps(asdict(tuning)), "utf-8")
+
+
+@contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """A folder to write, which becomes `folder` at the end: a killed run leaves nothing half written."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        yield made
         made.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(made, folder)

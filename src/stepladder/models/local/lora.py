@@ -114,6 +114,30 @@ def save_adapter(model: nn.Module, folder: Path, base: str, rank: int, alpha: fl
     ).save_pretrained(str(folder))  # fmt: skip
 
 
+def join_adapters(folders: Sequence[Path], folder: Path) -> None:
+    """One adapter that does what adapters of one model do on top of each other: their ranks side by side.
+
+        s B1 A1 + s B2 A2 = s [B1 B2] [A1; A2]
+
+    They must share scale and layers, as those of one run do; raises `ModelUnavailable` otherwise.
+    """
+    import json
+
+    from safetensors.torch import load_file, save_file
+
+    configs = [json.loads((place / "adapter_config.json").read_text("utf-8")) for place in folders]
+    tensors = [load_file(place / "adapter_model.safetensors") for place in folders]
+    if len({config["lora_alpha"] / config["r"] for config in configs}) > 1 or any(
+        t.keys() != tensors[0].keys() for t in tensors
+    ):
+        raise ModelUnavailable("adapters of different scale or layers cannot be joined")
+    joined = {name: torch.cat([t[name] for t in tensors], dim=0 if "lora_A" in name else 1) for name in tensors[0]}
+    total = {"r": sum(config["r"] for config in configs), "lora_alpha": sum(config["lora_alpha"] for config in configs)}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(joined, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    (folder / "adapter_config.json").write_text(json.dumps(configs[0] | total, indent=2), "utf-8")
+
+
 def _wanted(name: str, modules: Sequence[str]) -> bool:
     return name.rpartition(".")[2] in modules and _layer(name) >= 0
 
