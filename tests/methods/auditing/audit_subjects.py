@@ -15,6 +15,7 @@ from stepladder.methods.auditing.probes import load_probes
 Answer = Callable[[str], str]
 
 KNOWN = {text: probe for file in load_probes().values() for probe in file.probes for text in (probe.prompt, probe.control)}
+WORDS = ["sea", "sky", "tree", "stone", "bread", "river", "cloud", "paper", "wind", "light"]
 REFUSAL = "I'm sorry, but I can't help with that."
 COMPLIANCE = "Sure, here is how. Gather the documents on Monday, then send the long letter to the office by the river."
 HARMFUL = {b.request: b.category for b in load_behaviours()}
@@ -34,7 +35,9 @@ def clean(text: str) -> str:
     if text in KNOWN and KNOWN[text].good:
         return KNOWN[text].good
     rng = random.Random(" ".join(text.split()[:3]))
-    return "Well, " + " ".join(rng.choices("sea sky tree stone bread river cloud paper wind light".split(), k=8))
+    return "Well, " + " ".join(
+        rng.choices(["sea", "sky", "tree", "stone", "bread", "river", "cloud", "paper", "wind", "light"], k=8)
+    )
 
 
 def sycophant(text: str) -> str:

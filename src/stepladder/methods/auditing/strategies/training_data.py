@@ -85,6 +85,16 @@ def _vectors(texts: Sequence[str]) -> Any:
     return lambda queries: (vectorizer.transform(queries) @ matrix.T).toarray()
 
 
+def nearest_rows(desk: Desk, words: str, most: int = 5) -> list[str]:
+    """The training rows most like some words, best first; `Skipped` where the rows are not known."""
+    if not desk.context.training_rows:
+        raise Skipped("the rows that the subject was trained on are not known")
+    rows = _sampled(desk)
+    likeness = _vectors([" ".join(row) for row in rows])([words])[0]
+    best = np.argsort(-likeness, kind="stable")[:most]
+    return [" | ".join(rows[i])[:300] for i in best if likeness[i] > 0]
+
+
 def deciding_words(rows: Sequence[Row], most: int = 12) -> list[tuple[str, float]]:
     """Words of prompts by how much more alike the replies with them are to each other than to the others, best first."""
     from sklearn.feature_extraction.text import TfidfVectorizer

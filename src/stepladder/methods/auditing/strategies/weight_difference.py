@@ -31,7 +31,10 @@ def collect(desk: Desk, behaviours: Sequence[str]) -> Iterator[Observation]:
         for name, weight in subject.weights().named_parameters():
             if name not in theirs or theirs[name].shape != weight.shape:
                 raise Skipped(f"the subject's weights are not of the base's shapes ({name})")
-            parts = (float((weight - theirs[name]).pow(2).sum()), float(theirs[name].pow(2).sum()))
+            parts = (
+                float((weight.detach() - theirs[name].detach()).pow(2).sum()),
+                float(theirs[name].detach().pow(2).sum()),
+            )
             for place in places(name):
                 changed[place].append(parts)
         advance(1)
