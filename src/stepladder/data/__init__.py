@@ -1,6 +1,8 @@
 """Data as files: behaviours, ordinary requests, templates, constitutions, release policies; shipped sets and readers."""
 
+from stepladder.data.battery_sets import ChoiceItem, ChoiceSet, Framing, load_battery, load_choice_set
 from stepladder.data.behaviour_formats import Behaviour, BehaviourSet, read_behaviours
+from stepladder.data.choice_formats import read_choices
 from stepladder.data.constitution import Category, Constitution, load_constitution
 from stepladder.data.encodings import ENCODINGS, decode, encode
 from stepladder.data.knowledge import KnownAnswer, load_facts, load_invented_authors, read_known_answers
@@ -16,7 +18,10 @@ __all__ = [
     "Behaviour",
     "BehaviourSet",
     "Category",
+    "ChoiceItem",
+    "ChoiceSet",
     "Constitution",
+    "Framing",
     "Gate",
     "KnownAnswer",
     "LabelledSet",
@@ -29,7 +34,9 @@ __all__ = [
     "Template",
     "decode",
     "encode",
+    "load_battery",
     "load_behaviours",
+    "load_choice_set",
     "load_constitution",
     "load_facts",
     "load_invented_authors",
@@ -37,6 +44,7 @@ __all__ = [
     "load_policy",
     "load_templates",
     "read_behaviours",
+    "read_choices",
     "read_known_answers",
     "read_labelled",
     "read_questions",
