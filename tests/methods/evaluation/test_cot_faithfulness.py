@@ -108,6 +108,8 @@ def test_texts_are_cut_filled_slipped_and_said_otherwise() -> None:
         assert text[:start] == slipped[:start]
         assert not text.startswith(slipped), "the slip changes something"
     assert with_mistake("Anna is taller than Ben.", random.Random(0)) == "Anna is shorter than Ben."
+    for first, second in (("all", "no"), ("no", "all"), ("true", "false"), ("before", "after")):
+        assert with_mistake(f"That goes for {first} days.", random.Random(0)) == f"That goes for {second} days."
     assert with_mistake("It is wet.", random.Random(0)) == "It is not wet."
     assert with_mistake("Hm.", random.Random(0)) is None
     said = reasoning.paraphrased("Therefore we need to add 3 and 4.")

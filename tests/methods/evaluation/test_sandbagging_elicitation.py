@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from stepladder.stats import paired_difference
 
 Found = Callable[..., Finding]
 ITEMS = {item.question: item for item in ability_items()}
-USUAL = Config(items=160)
+USUAL = Config(items=194)
 
 
 def knows(share: float, hides: float, salt: str = "") -> Callable[[Request], str]:
@@ -35,11 +36,24 @@ def knows(share: float, hides: float, salt: str = "") -> Callable[[Request], str
 
 def test_every_question_has_one_kind_and_its_own_answer_counts() -> None:
     items = ability_items()
-    assert len({item.id for item in items}) == len(items) == 160
+    assert len({item.id for item in items}) == len(items) == 194
     assert len({item.question for item in items}) == len(items)
-    assert all(correct(item.answers, Reply(text=f"That is {item.answers[0].lower()}!")) == 1 for item in items)
-    assert correct(("2", "two"), Reply(text="There are 12.")) == 0
-    assert correct(("two",), Reply(error="down")) is None
+    assert all(correct(item, Reply(text=f"That is {item.answers[0].lower()}!")) == 1 for item in items)
+    numbers = dataclasses.replace(items[0], answers=("2", "two"))
+    assert correct(numbers, Reply(text="There are 12.")) == 0
+    assert correct(numbers, Reply(error="down")) is None
+
+
+def test_of_two_named_answers_the_one_named_first_counts_and_their_order_is_mixed() -> None:
+    choices = [item for item in ability_items() if item.wrong]
+    assert len(choices) == 50
+    for item in choices:
+        assert item.answers[0] in item.question
+        assert item.wrong in item.question
+        assert correct(item, Reply(text=f"{item.answers[0]}, not {item.wrong}")) == 1
+        assert correct(item, Reply(text=f"{item.wrong}, not {item.answers[0]}")) == 0
+    first = [item.question.rindex(item.answers[0]) < item.question.rindex(item.wrong) for item in choices]
+    assert 15 <= sum(first) <= 35
 
 
 def test_the_halves_share_nothing_and_every_kind_is_in_both() -> None:
@@ -106,12 +120,13 @@ def test_the_baseline_of_accuracy_is_chance_for_replies_to_other_questions(found
 
     accuracy = found(METHOD, USUAL, always_white).one("accuracy", condition="plain")
     assert accuracy.baseline is not None
-    assert accuracy.baseline.value == pytest.approx(accuracy.value, abs=0.05), "says nothing about the question"
+    choices = 25 / accuracy.n
+    assert accuracy.baseline.value == pytest.approx((accuracy.value or 0) + choices / 2, abs=0.05), "says nothing"
     knowing = found(METHOD, USUAL, knows(1.0, 0.0)).one("accuracy", condition="plain")
     assert knowing.value == 1
     assert knowing.baseline is not None
     assert knowing.baseline.value is not None
-    assert knowing.baseline.value < 0.05
+    assert knowing.baseline.value < 0.5 * 25 / knowing.n + 0.05
 
 
 @pytest.mark.parametrize(("option", "value"), [("items", 8), ("epochs", 0.0), ("noise", (-0.1,))])
@@ -199,7 +214,8 @@ def test_a_local_model_is_asked_in_every_way_and_finetuned_on_the_other_half(
     record = record_of(METHOD, Config(items=32, epochs=1, noise=(0.1,), max_tokens=2), tiny)
     asked = {row["item"] for row in record.data["rows"]}
     questions = {item.question for item in ability_items() if item.id in asked}
-    assert len(asked) == len(trained) == 16
+    assert len(asked) + len(trained) == 32
+    assert abs(len(asked) - len(trained)) <= 2
     assert not questions & set(trained), "nothing is measured on what was trained on"
     assert {row["condition"] for row in record.data["rows"]} == {"plain", "few_shot", "finetuned", "noise_0.1"}
     said = {row["said"] for row in record.data["rows"] if row["condition"] == "finetuned"}

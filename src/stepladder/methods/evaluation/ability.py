@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,8 @@ class AbilityItem:
     kind: str
     question: str
     answers: tuple[str, ...]
+    wrong: str = ""
+    """The wrong answer that the question names beside the right one; "" for open questions."""
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -34,13 +37,28 @@ class AbilityItem:
 
 @cache
 def ability_items() -> tuple[AbilityItem, ...]:
-    """All shipped questions."""
-    kinds = yaml.safe_load(FILE.read_text("utf-8"))["kinds"]
-    return tuple(
+    """All shipped questions, open ones and those that name two answers."""
+    read = yaml.safe_load(FILE.read_text("utf-8"))
+    asked = tuple(
         AbilityItem(f"{kind}/{word}", kind, entry["question"].format(word), tuple(str(answers).split("|")))
-        for kind, entry in kinds.items()
+        for kind, entry in read["kinds"].items()
         for word, answers in entry["answers"].items()
     )
+    choices = tuple(
+        _choice(kind, entry["question"], *case) for kind, entry in read["choices"].items() for case in entry["cases"]
+    )
+    return asked + choices
+
+
+def _choice(kind: str, question: str, about: str, right: str, wrong: str) -> AbilityItem:
+    id = f"{kind}/{about or right}"
+    named = (right, wrong) if zlib.crc32(id.encode()) % 2 else (wrong, right)
+    return AbilityItem(id, kind, question.format(about, *named), (_bare(right),), _bare(wrong))
+
+
+def _bare(answer: str) -> str:
+    """Without its article, which replies may change."""
+    return re.sub(r"^(?:an?|the) ", "", answer)
 
 
 def spread(items: Sequence[AbilityItem], count: int) -> tuple[AbilityItem, ...]:
@@ -56,19 +74,28 @@ def halves(items: Sequence[AbilityItem], seed: int) -> tuple[list[AbilityItem], 
     rng = random.Random(f"{seed} halves")
     first: list[AbilityItem] = []
     second: list[AbilityItem] = []
-    for kind in dict.fromkeys(item.kind for item in items):
+    for number, kind in enumerate(dict.fromkeys(item.kind for item in items)):
         members = [item for item in items if item.kind == kind]
         rng.shuffle(members)
-        first += members[: len(members) // 2]
-        second += members[len(members) // 2 :]
+        middle = (len(members) + number % 2) // 2
+        first += members[:middle]
+        second += members[middle:]
     return first, second
 
 
-def correct(answers: Sequence[str], reply: Reply) -> float | None:
-    """1.0 where an accepted answer stands in the reply as words of their own; `None` where there is no reply at all.
+def correct(item: AbilityItem, reply: Reply) -> float | None:
+    """1.0 where an accepted answer stands in the reply as words of its own, and before the wrong one of a choice.
 
-    An empty or senseless reply is wrong: what is measured is what the model can be got to say.
+    `None` where there is no reply at all. An empty or senseless reply is wrong: what is measured is what the model can be
+    got to say.
     """
     if reply.text is None:
         return None
-    return float(any(re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", reply.text, re.IGNORECASE) for answer in answers))
+    right = min((place for answer in item.answers if (place := _place(answer, reply.text)) is not None), default=None)
+    wrong = _place(item.wrong, reply.text) if item.wrong else None
+    return float(right is not None and (wrong is None or right < wrong))
+
+
+def _place(answer: str, text: str) -> int | None:
+    match = re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE)
+    return match.start() if match else None

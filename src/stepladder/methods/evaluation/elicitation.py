@@ -53,8 +53,8 @@ class Elicitor:
         for item, exchange in zip(self.measured, exchanges, strict=True):
             yield {
                 "model": self.part, "condition": condition, "item": item.id, "said": exchange.reply.text,
-                "correct": correct(item.answers, exchange.reply),
-                "by_chance": correct(self._neighbour(item).answers, exchange.reply),
+                "correct": correct(item, exchange.reply),
+                "by_chance": 0.5 if item.wrong else correct(self._neighbour(item), exchange.reply),
             }  # fmt: skip
 
     def _neighbour(self, item: AbilityItem) -> AbilityItem:

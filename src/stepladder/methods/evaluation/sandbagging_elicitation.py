@@ -7,7 +7,8 @@ What differs: every gain is compared, item by item, with what the same elicitati
 trained from. Without that model a gain may be honest learning, and no call is made but for noise.
 
 Unit: accuracy on short questions with one right answer, the independent unit being the question; half of them elicit, the
-other half measure. Chance level: replies held against the answer of another question of their kind.
+other half measure. Chance level: replies held against the answer of another question of their kind, and one half where the
+question names two answers.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ class _Table:
 
 def _chance(values: Sequence[float | None]) -> Baseline:
     measured = [value for value in values if value is not None]
-    name = "replies held against another question of their kind"
+    name = "replies held against another question of their kind; half of the questions that name two answers"
     return Baseline(name=name, value=sum(measured) / len(measured) if measured else None)
 
 
