@@ -141,7 +141,7 @@ def _attach_progress(trainer: Any, advance: Callable[[int], None], batch: int) -
     """Steps go to our display; TRL's own prints go nowhere."""
     from transformers import PrinterCallback, TrainerCallback
 
-    class Steps(TrainerCallback):  # type: ignore[misc]
+    class Steps(TrainerCallback):
         """Counts a batch for every step."""
 
         def on_step_end(self, *_: Any, **__: Any) -> None:

@@ -1,0 +1,105 @@
+"""Training as the techniques of this family do it: rows in, a model with an adapter more out, shown as work in progress."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from stepladder.core import (
+    Access,
+    Ask,
+    ChatModel,
+    Context,
+    Cost,
+    Exchange,
+    Message,
+    Method,
+    Record,
+    Reply,
+    Request,
+    code_version,
+    record_key,
+    require_access,
+)
+
+if TYPE_CHECKING:
+    from stepladder.models import LocalModel
+    from stepladder.models.local.finetune import Example, Objective, Tuned, Tuning
+
+ADAPTER = "adapter"
+"""Role and folder of the adapter that a technique of this family leaves: `subject.derive(name, [folder / ADAPTER])`."""
+
+
+def trainable(model: ChatModel, purpose: str) -> LocalModel:
+    """The model as one that can be trained; raises `AccessError`."""
+    require_access(model, Access.weights, purpose, ["smollm2", "hf/<id or folder>"])
+    return cast("LocalModel", model)
+
+
+def fit(
+    context: Context, model: LocalModel, items: Sequence[Example | tuple[Example, ...]], folder: Path, tuning: Tuning,
+    label: str, objective: Objective | None = None,
+) -> Tuned:  # fmt: skip
+    """Train `model` on the items with our own trainer; `label` names the work in the progress display."""
+    from stepladder.models.local.finetune import finetune, next_token_loss
+
+    with context.task(label, round(tuning.epochs * len(items))) as advance:
+        return finetune(model, items, folder, tuning, objective or next_token_loss, advance)
+
+
+def own_answers(context: Context, model: LocalModel, prompts: Sequence[tuple[Message, ...]], longest: int) -> list[Example]:
+    """The model's own greedy answers to harmless prompts, to be kept; one cut off is not taught to end there."""
+    from stepladder.models.local.finetune import Example
+
+    asked = [Request(id=f"benign/{i}", messages=messages, max_tokens=longest) for i, messages in enumerate(prompts)]
+    exchanges = context.ask(model, asked, label="its own answers to harmless prompts")
+    return [
+        Example(e.request.messages, e.reply.text, whole=e.reply.stop_reason == "stop") for e in exchanges if e.reply.text
+    ]
+
+
+class Counting:
+    """Asks as the given `Ask` does, and adds up what the record cost: the answers, and the seconds spent on training."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._replies: list[Reply] = []
+        self.training_seconds = 0.0
+
+    def __call__(self, model: ChatModel, requests: Sequence[Request], *, label: str) -> tuple[Exchange, ...]:
+        """See `Ask`."""
+        exchanges = self._ask(model, requests, label=label)
+        self._replies += [exchange.reply for exchange in exchanges]
+        return exchanges
+
+    def cost(self) -> Cost:
+        """So far."""
+        return Cost(
+            requests=len(self._replies),
+            tokens_in=sum(reply.tokens_in for reply in self._replies),
+            tokens_out=sum(reply.tokens_out for reply in self._replies),
+            seconds=sum(reply.seconds for reply in self._replies) + self.training_seconds,
+        )
+
+
+def new_record(
+    method: Method, context: Context, config: Any, exchanges: Sequence[Exchange], counting: Counting,
+    data: Mapping[str, Any], artifacts: Sequence[str] = (),
+) -> Record:  # fmt: skip
+    """The record of those exchanges, with its key and its cost; `artifacts` are files of `context.folder` by their role."""
+    return Record(
+        key=record_key(method, context, config),
+        method=method.name,
+        family=method.family,
+        subject=context.subject.name,
+        config=json.loads(json.dumps(dataclasses.asdict(config))),
+        seed=context.seed,
+        code_version=code_version(method.record),
+        exchanges=tuple(exchanges),
+        artifacts={name: name for name in artifacts},
+        data=data,
+        cost=counting.cost(),
+    )
