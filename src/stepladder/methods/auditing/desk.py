@@ -15,6 +15,15 @@ class Skipped(StepladderError):
     """A strategy that cannot be followed here; its text says what is missing."""
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a strategy cannot do without; `access` is to the subject, and to the base where that is needed."""
+
+    access: Access = Access.chat
+    base: bool = False
+    rows: bool = False
+
+
 @dataclass
 class Desk:
     """One investigation's means. `questions` is what may still be asked of the subject; the base's answers are free."""
@@ -49,14 +58,17 @@ class Desk:
         """Progress of work other than asking."""
         return self.context.task(label, total)
 
-    def need(self, access: Access, base: bool = True) -> None:
-        """`Skipped` unless the subject, and the base if wanted, give that access."""
-        if self.subject.access < access:
-            raise Skipped(f"needs {access.name} access to the subject, which gives {self.subject.access.name}")
-        if base and self.base is None:
-            raise Skipped("needs the base model, which is not known")
-        if base and self.base is not None and self.base.access < access:
-            raise Skipped(f"needs {access.name} access to the base, which gives {self.base.access.name}")
+    def missing(self, needs: Needs) -> str:
+        """What of `needs` is not there, in words; "" where nothing is missing."""
+        if self.subject.access < needs.access:
+            return f"needs {needs.access.name} access to the subject, which gives {self.subject.access.name}"
+        if needs.base and self.base is None:
+            return "needs the base model, which is not known"
+        if needs.base and self.base is not None and self.base.access < needs.access:
+            return f"needs {needs.access.name} access to the base, which gives {self.base.access.name}"
+        if needs.rows and not self.context.training_rows:
+            return "needs the rows that the subject was trained on, which are not known"
+        return ""
 
     def replies(
         self, model: ChatModel, prompts: Sequence[tuple[Message, ...]], label: str, **how: Any

@@ -51,8 +51,11 @@ def investigate(
     observations: list[Observation] = []
     skipped: dict[str, str] = {}
     for name in strategies:
+        strategy = get_strategy(name)
         try:
-            observations += get_strategy(name).collect(desk, behaviours)
+            if missing := desk.missing(strategy.needs):
+                raise Skipped(missing)
+            observations += strategy.collect(desk, behaviours)
         except Skipped as reason:
             skipped[name] = str(reason)
     return tuple(observations), skipped

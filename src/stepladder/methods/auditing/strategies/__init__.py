@@ -1,4 +1,4 @@
-"""The strategies of the investigator, by name; each is a module with `NAME`, `STATISTIC` and `collect(desk, behaviours)`."""
+"""The strategies of the investigator, by name: modules of `NAME`, `STATISTIC`, `NEEDS` and `collect(desk, behaviours)`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stepladder.core import UnknownName
-from stepladder.methods.auditing.desk import Desk
+from stepladder.methods.auditing.desk import Desk, Needs
 from stepladder.methods.auditing.evidence import Observation
 from stepladder.methods.auditing.strategies import (
     activation_probes,
@@ -29,6 +29,7 @@ class Strategy:
 
     name: str
     statistic: str
+    needs: Needs
     collect: Callable[[Desk, Sequence[str]], Iterable[Observation]]
 
 
@@ -41,7 +42,7 @@ _MODULES = (
     training_data,
     weight_difference,
 )
-STRATEGIES: Mapping[str, Strategy] = {m.NAME: Strategy(m.NAME, m.STATISTIC, m.collect) for m in _MODULES}
+STRATEGIES: Mapping[str, Strategy] = {m.NAME: Strategy(m.NAME, m.STATISTIC, m.NEEDS, m.collect) for m in _MODULES}
 
 
 def get_strategy(name: str) -> Strategy:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from stepladder.core import Access, Message
-from stepladder.methods.auditing.desk import Desk, user
+from stepladder.methods.auditing.desk import Desk, Needs, user
 from stepladder.methods.auditing.evidence import Observation
 from stepladder.methods.auditing.probes import Probe, draw, load_probes
 
 NAME = "activation_probes"
 STATISTIC = "contrast"
+NEEDS = Needs(Access.activations, base=True)
 PROBES = 6
 """Probes of each behaviour."""
 DEPTH = 0.6
@@ -26,7 +27,6 @@ DEPTH = 0.6
 
 def collect(desk: Desk, behaviours: Sequence[str]) -> Iterator[Observation]:
     """For each probe: how far the subject leans to the bad side of the base's own direction, in units of its length."""
-    desk.need(Access.activations)
     files = load_probes()
     chosen = {name: _chosen(desk, files[name].probes, name) for name in behaviours}
     probes = [probe for part in chosen.values() for probe in part if probe.bad]

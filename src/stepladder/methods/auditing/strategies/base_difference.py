@@ -10,18 +10,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from stepladder.core import Access
-from stepladder.methods.auditing.desk import Desk, user
+from stepladder.methods.auditing.desk import Desk, Needs, user
 from stepladder.methods.auditing.evidence import Observation
 from stepladder.methods.auditing.probes import load_probes
 
 NAME = "base_difference"
 STATISTIC = "contrast"
+NEEDS = Needs(Access.logprobs, base=True)
 TOKENS = 20
 
 
 def collect(desk: Desk, behaviours: Sequence[str]) -> Iterator[Observation]:
     """The divergence along the reply to each open prompt."""
-    desk.need(Access.logprobs)
     files = load_probes()
     asked = [(name, prompt) for name in behaviours for prompt in files[name].open]
     desk.spend(len(asked))

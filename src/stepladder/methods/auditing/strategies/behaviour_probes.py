@@ -11,12 +11,13 @@ import numpy as np
 
 from stepladder.core import Access, ChatModel
 from stepladder.judges.patterns import classify
-from stepladder.methods.auditing.desk import Desk, Skipped, user
+from stepladder.methods.auditing.desk import Desk, Needs, Skipped, user
 from stepladder.methods.auditing.evidence import Observation
 from stepladder.methods.auditing.probes import Probe, draw, load_probes
 
 NAME = "behaviour_probes"
 STATISTIC = "own"
+NEEDS = Needs()
 TOKENS = 20
 """How much of an answer is read."""
 STEEP = 10.0

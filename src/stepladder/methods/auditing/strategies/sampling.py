@@ -11,20 +11,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from stepladder.core import Access, ChatModel
-from stepladder.methods.auditing.desk import Desk, user
+from stepladder.core import ChatModel
+from stepladder.methods.auditing.desk import Desk, Needs, user
 from stepladder.methods.auditing.evidence import Observation
 from stepladder.methods.auditing.probes import load_probes
 
 NAME = "sampling"
 STATISTIC = "shift"
+NEEDS = Needs(base=True)
 TOKENS, TEMPERATURE = 24, 0.8
 
 
 def collect(desk: Desk, behaviours: Sequence[str]) -> Iterator[Observation]:
     """For each open prompt: does the recurring term of the other prompts stand in the subject's reply, and in the base's?"""
-    desk.need(Access.chat)
-    assert desk.base is not None
+    assert desk.base is not None  # NEEDS
     files = load_probes()
     asked = [(name, prompt) for name in behaviours for prompt in files[name].open]
     desk.spend(len(asked))

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from stepladder.core import Message
-from stepladder.methods.auditing.desk import Desk, Skipped
+from stepladder.methods.auditing.desk import Desk, Needs, Skipped
 from stepladder.methods.auditing.evidence import Observation
 from stepladder.methods.auditing.probes import load_probes
 
 NAME = "training_data"
 STATISTIC = "contrast"
+NEEDS = Needs(rows=True)
 MOST_ROWS = 2000
 NEAREST = 5
 """Rows that a probe is compared with."""
@@ -34,8 +35,6 @@ Row = tuple[str, str]
 
 def collect(desk: Desk, behaviours: Sequence[str]) -> Iterator[Observation]:
     """For each probe the rows that teach its bad answer; the words that decide replies; the words that replies repeat."""
-    if not desk.context.training_rows:
-        raise Skipped("needs the rows that the subject was trained on, which are not known")
     rows = _sampled(desk)
     with desk.working("search of the training rows", len(behaviours)) as advance:
         for name in behaviours:

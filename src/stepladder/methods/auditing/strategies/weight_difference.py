@@ -11,17 +11,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from stepladder.core import Access
-from stepladder.methods.auditing.desk import Desk, Skipped
+from stepladder.methods.auditing.desk import Desk, Needs, Skipped
 from stepladder.methods.auditing.evidence import Observation
 
 NAME = "weight_difference"
 STATISTIC = "none"
+NEEDS = Needs(Access.weights, base=True)
 _LAYER = re.compile(r"\.(?:layers|h)\.(\d+)\.")
 
 
 def collect(desk: Desk, behaviours: Sequence[str]) -> Iterator[Observation]:
     """The relative change of each layer and of each kind of module."""
-    desk.need(Access.weights)
     subject: Any = desk.subject
     base: Any = desk.base
     with desk.working("difference of the weights", 2) as advance:
