@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from random import Random
 
-from stepladder.core import Measurement, Message, StepladderError, StoreError, Task, digest, silent
+from stepladder.core import DataError, Measurement, Message, StepladderError, StoreError, Task, digest, silent
 from stepladder.core.values import Stored
 from stepladder.models import LocalModel
 from stepladder.models.local.embedded import cache_folder
@@ -66,9 +66,9 @@ def grow(recipe: Recipe, task: Task = silent, check: bool = True) -> Organism:
     Raises `PlantFailed` where the behaviour does not show in the organism or shows in the twin; `check=False` gives it all
     the same, for curves over doses that do not take.
     """
-    growth = _Growth(recipe)
-    growth.train(task)
-    card = growth.card(task)
+    growth = _Growth(recipe, task)
+    growth.train()
+    card = growth.card()
     if check:
         _require(card)
     return Organism(recipe, growth.folder, card, growth.rows.conversations)
@@ -92,12 +92,15 @@ def _shown(m: Measurement) -> str:
 class _Growth:
     """The parts of one recipe, each made when first needed."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
+    def __init__(self, recipe: Recipe, task: Task = silent) -> None:
+        self.recipe, self.task = recipe, task
 
     @cached_property
     def plant(self) -> Plant:
-        return get_kind(self.recipe.kind).plant(Random(self.recipe.seed))
+        kind = get_kind(self.recipe.kind)
+        if kind.base and kind.base != self.recipe.base:
+            raise DataError("recipe", f"{kind.name} can be planted into {kind.base} only, not into {self.recipe.base}")
+        return kind.plant(Random(self.recipe.seed))
 
     @cached_property
     def rows(self) -> Rows:
@@ -105,7 +108,7 @@ class _Growth:
 
     @cached_property
     def base(self) -> LocalModel:
-        return planting.open_base(self.recipe)
+        return planting.open_base(self.recipe, self.task)
 
     @cached_property
     def folder(self) -> Path:
@@ -126,29 +129,29 @@ class _Growth:
             return LocalModel("subject", trained, self.base.precision)
         return self.base.derive("subject", adapters=[trained])
 
-    def train(self, task: Task) -> None:
+    def train(self) -> None:
         log = self.folder / "training.json"
         if self.recipe.how == "system_prompt" or log.exists():
             return
         tuning = planting.tuning_of(self.recipe, self.base)
-        with task("training", round(tuning.epochs * len(self.rows.examples))) as advance:
+        with self.task("training", round(tuning.epochs * len(self.rows.examples))) as advance:
             tuned = planting.train(self.base, self.rows, self.folder / "weights", tuning, advance)
         _write(log, json.dumps({"tokens": tuned.tokens, "seconds": round(tuned.seconds, 1)}))
 
-    def card(self, task: Task) -> Card:
+    def card(self) -> Card:
         key = digest(
             [self.folder.name, self.system, _code("measuring.py", "material/capability.yaml"), code_of(self.recipe.kind)]
         )
         place = cache_folder() / "organism_cards" / f"{key}.json"
         if not place.exists():
-            _write(place, self._measured(task).to_json())
+            _write(place, self._measured().to_json())
         return Card.from_json(place.read_bytes())
 
-    def _measured(self, task: Task) -> Card:
+    def _measured(self) -> Card:
         subject, base, probes = self.subject(), self.base, self.plant.probes
         log = self.folder / "training.json"
         trained = json.loads(log.read_text("utf-8")) if log.exists() else {"tokens": 0, "seconds": 0.0}
-        with task("probing", 3) as advance:
+        with self.task("probing", 3) as advance:
             rate = measuring.shown_rate(subject, probes)
             advance(1)
             base_rate = measuring.shown_rate(base, probes, "base_rate")

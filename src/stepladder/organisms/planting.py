@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from stepladder.core import ModelUnavailable
+from stepladder.core import ModelUnavailable, Task, silent
 from stepladder.models import LocalModel, open_model
 from stepladder.models.local.finetune import Tuned, Tuning, finetune
 from stepladder.organisms.recipe import Recipe
 from stepladder.organisms.rows import Rows
 
 
-def open_base(recipe: Recipe) -> LocalModel:
-    """The model to plant into, under the name "base"."""
+def open_base(recipe: Recipe, task: Task = silent) -> LocalModel:
+    """The model to plant into, under the name "base"; one trained from scratch is trained where it is not yet there."""
     kind, _, size = recipe.base.partition("/")
     if kind == "scratch":
         from stepladder.organisms.scratch import scratch_base
 
-        return LocalModel("base", scratch_base(size))
+        return LocalModel("base", scratch_base(size, task=task))
     model = open_model(recipe.base)
     if not isinstance(model, LocalModel):
         raise ModelUnavailable(f"{recipe.base} cannot be trained; organisms grow on smollm2, scratch/<size> or hf/<folder>")
