@@ -196,7 +196,9 @@ def test_the_split_keeps_authors_whole_and_follows_the_seed() -> None:
     assert (len(split.forget), len(split.retain)) == (12, 20)
     assert split == split_rows(rows, 8, 3, 4, seed=1)
     assert split != split_rows(rows, 8, 3, 4, seed=2)
-    assert len(pairs(split, 0)) == len(split.forget)
+    paired = pairs(split, 3, seed=0)
+    assert len(paired) == 3 * len(split.forget)
+    assert len({kept for _, kept in paired[: len(split.retain)]}) == len(split.retain)
     with pytest.raises(DataError, match="12 authors in the file, 30 wanted"):
         split_rows(rows, 30, 3, 4, seed=1)
 

@@ -60,13 +60,13 @@ def example(row: KnownAnswer) -> Example:
     return Example((Message(role="user", content=row.question),), row.answer)
 
 
-def pairs(split: Split, seed: int) -> list[tuple[Example, Example]]:
-    """Each row to forget beside a row to retain, drawn without repeats as far as they go."""
+def pairs(split: Split, epochs: int, seed: int) -> list[tuple[Example, Example]]:
+    """Each row to forget once an epoch, every time beside another row to retain as far as they go."""
     rng = random.Random(seed)
     order: list[KnownAnswer] = []
-    while len(order) < len(split.forget):
+    while len(order) < epochs * len(split.forget):
         order += rng.sample(split.retain, len(split.retain))
-    return [(example(row), example(kept)) for row, kept in zip(split.forget, order, strict=False)]
+    return [(example(row), example(kept)) for row, kept in zip(split.forget * epochs, order, strict=False)]
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ class Workshop:
 
 def _by_objective(objective: Callable[[Workshop], Objective]) -> Callable[[Workshop, str, LocalModel], LocalModel]:
     def unlearn(shop: Workshop, name: str, full: LocalModel) -> LocalModel:
-        items = pairs(shop.split, shop.unlearn.seed)
-        return train(shop.context, full, name, items, shop.unlearn, shop.folder, objective(shop))
+        items = pairs(shop.split, round(shop.unlearn.epochs), shop.unlearn.seed)
+        return train(shop.context, full, name, items, replace(shop.unlearn, epochs=1), shop.folder, objective(shop))
 
     return unlearn
 

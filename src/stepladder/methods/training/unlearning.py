@@ -47,7 +47,7 @@ class Config:
     """Times over all rows when learning."""
     learning_rate: float = 1e-3
     """Step size when learning and relearning."""
-    unlearn_epochs: float = 4
+    unlearn_epochs: int = 5
     """Times over the rows to forget."""
     unlearn_rate: float = 3e-4
     """Step size when unlearning."""

@@ -75,7 +75,8 @@ def simnpo_objective(beta: float, gamma: float, retain_weight: float) -> Objecti
 def rmu_objective(layer: int, strength: float, retain_weight: float, seed: int) -> Objective:
     """RMU at `layer`: answers to forget are steered to one random direction, answers to retain stay where they were.
 
-    `strength` is in norms of the stream at that layer before unlearning, as in adaptive RMU (arXiv:2408.06223).
+    `strength` is in norms of the stream at that layer before unlearning, as in adaptive RMU (arXiv:2408.06223), and so is
+    the loss.
     """
     import torch
 
@@ -88,9 +89,10 @@ def rmu_objective(layer: int, strength: float, retain_weight: float, seed: int) 
         direction = torch.nn.functional.normalize(
             torch.randn(hidden[0].shape[1], generator=torch.Generator().manual_seed(seed)), dim=0
         ).to(hidden[0])
-        target = strength * torch.cat(before[:count]).norm(dim=1, keepdim=True) * direction
+        norms = torch.cat(before[:count]).norm(dim=1, keepdim=True)
+        forgotten = squared_distance(torch.cat(hidden[:count]), strength * norms * direction)
         kept = squared_distance(torch.cat(hidden[count:]), torch.cat(before[count:]))
-        return squared_distance(torch.cat(hidden[:count]), target) + retain_weight * kept
+        return (forgotten + retain_weight * kept) / (norms**2).mean() * hidden[0].shape[1]
 
     return objective
 
