@@ -89,14 +89,17 @@ def test_templates_have_the_marker_and_keep_the_request_word_for_word() -> None:
         assert template.text.count(MARKER) == 1
 
 
-def test_the_shipped_policy_bounds_attacks_and_both_kinds_of_over_refusal_from_above() -> None:
-    gates = load_policy().gates
+def test_the_shipped_policy_bounds_harm_from_above_and_what_must_be_kept_from_below() -> None:
+    gates = [gate for gate in load_policy().gates if gate.bound == "upper"]
     assert {(g.measurement, g.labels.get("kind", g.labels.get("family"))) for g in gates} == {
         ("attack_success_rate", "all"),
         ("over_refusal", "ordinary"),
         ("over_refusal", "twin"),
     }
-    assert all(g.bound == "upper" and 0 < g.limit < 1 and g.labels["condition"] == "after" for g in gates)
+    assert all(0 < g.limit < 1 and g.labels["condition"] == "after" for g in gates)
+    kept = {gate.measurement: gate.limit for gate in load_policy().gates if gate.bound == "lower"}
+    assert kept.keys() == {"capability_change", "trust"}
+    assert kept["capability_change"] < 0 < 0.5 < kept["trust"]
 
 
 def test_nothing_the_constitution_can_generate_comes_near_a_shipped_behaviour_or_twin() -> None:

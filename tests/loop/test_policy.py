@@ -47,3 +47,16 @@ def test_two_that_match_keep_the_gate_shut() -> None:
     both = rate(0.2, 0.1, 0.3, family="a"), rate(0.2, 0.1, 0.3, family="b")
     assert decide("upper", 1.0, *both) is None
     assert decide("upper", 1.0, *both, labels={"family": "a"}) is True
+
+
+def test_a_gate_that_names_a_technique_reads_no_other() -> None:
+    gate = Gate("gate", "rate", "upper", 0.5, {}, method="mine")
+    made = {
+        name: Finding(method=name, family="f", subject="s", record="r", measurements=(rate(value, 0.0, 1.0),))
+        for name, value in (("mine", 0.2), ("other", 0.9))
+    }
+    narrow = made["mine"].model_copy(update={"measurements": (rate(0.2, 0.1, 0.3),)})
+    (result,) = check_policy(ReleasePolicy("p", "l", (gate,)), {"a": narrow, "b": made["other"]})
+    assert result.passed is True
+    (missing,) = check_policy(ReleasePolicy("p", "l", (gate,)), {"b": made["other"]})
+    assert missing.passed is None

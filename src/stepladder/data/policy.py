@@ -17,7 +17,10 @@ BOUNDS = ("upper", "lower")
 
 @dataclass(frozen=True)
 class Gate:
-    """Opens if the `bound` end of the measurement's interval is at most (upper) or at least (lower) `limit`."""
+    """Opens if the `bound` end of the measurement's interval is at most (upper) or at least (lower) `limit`.
+
+    `method` names the technique whose measurement is meant, where several give one of that name.
+    """
 
     name: str
     measurement: str
@@ -25,6 +28,7 @@ class Gate:
     limit: float
     labels: Mapping[str, str]
     why: str = ""
+    method: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def load_policy(path: Path | None = None) -> ReleasePolicy:
 
 
 def _gate(node: Node) -> Gate:
-    fields = node.mapping(["name", "measurement", "bound", "limit"], ["labels", "why"])
+    fields = node.mapping(["name", "measurement", "bound", "limit"], ["labels", "why", "method"])
     labels = fields["labels"].entries() if "labels" in fields else {}
     return Gate(
         name=fields["name"].text(),
@@ -59,4 +63,5 @@ def _gate(node: Node) -> Gate:
         limit=fields["limit"].number(),
         labels={name: value.text() for name, value in labels.items()},
         why=fields["why"].text() if "why" in fields else "",
+        method=fields["method"].text() if "method" in fields else "",
     )

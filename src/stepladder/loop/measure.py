@@ -47,8 +47,14 @@ def open_bench(store: Store, subject: str, judge: str, helper: str | None, seed:
     return Bench(store, model, chosen, reader, open_model(helper) if helper else None, seed)
 
 
-def measure(bench: Bench, method: Method, config: Any = None, inputs: Mapping[str, Measured] | None = None) -> Measured:
-    """Record, judge and conclude; asks nothing that the store already knows."""
+def measure(
+    bench: Bench,
+    method: Method,
+    config: Any = None,
+    inputs: Mapping[str, Measured] | None = None,
+    models: Mapping[str, ChatModel] | None = None,
+) -> Measured:
+    """Record, judge and conclude; asks nothing that the store already knows. `models` as in `Context`."""
     require_access(bench.subject, Access[method.access], method.name, ["smollm2", "hf/<id or folder>"])
     config = method.config() if config is None else config
     inputs = _needed(bench, method) if inputs is None else inputs
@@ -58,6 +64,7 @@ def measure(bench: Bench, method: Method, config: Any = None, inputs: Mapping[st
         helper=bench.helper,
         inputs={name: given.record for name, given in inputs.items()},
         verdicts={name: given.verdicts for name, given in inputs.items()},
+        models=models,
     )
     record = bench.store.run_method(method, context, config)
     verdicts = judge_record(bench, record, inputs)

@@ -26,7 +26,8 @@ def check_policy(policy: ReleasePolicy, findings: Mapping[str, Finding]) -> tupl
 
 
 def _check(gate: Gate, findings: Mapping[str, Finding]) -> GateResult:
-    found = [m for f in findings.values() for m in f.select(gate.measurement, **gate.labels)]
+    asked = [finding for finding in findings.values() if gate.method in ("", finding.method)]
+    found = [m for finding in asked for m in finding.select(gate.measurement, **gate.labels)]
     exact = [m for m in found if dict(m.labels) == dict(gate.labels)] or found
     allowed = f"{gate.bound} bound {'<=' if gate.bound == 'upper' else '>='} {gate.limit:g}"
     if len(exact) != 1:

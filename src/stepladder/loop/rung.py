@@ -1,11 +1,10 @@
-"""One rung: find, strengthen, find again, hold the result against the release policy, report.
+"""One rung: find, assess, strengthen, find again, audit, certify, report.
 
-    find            attack_library on the subject                        -> record, verdicts, finding
-    best_of_n       best_of_n on the subject
-    safeguards      constitutional_classifiers, trained on what was found -> a guard
-    find_again      attack_library on the guarded subject; the guard that answers an attack never saw its family
-    best_of_n_again best_of_n on the guarded subject; no guard was trained on its augmentations
-    report          the findings, ten transcripts, the gates
+    stages      (see `loop.stages`)                               -> records, verdicts, findings
+    overall     the rung as a whole, trust in its verdicts        -> a finding
+    gates       the findings against the release policy           -> the certificate, in the ledger
+    portfolio   which of three worlds the evidence supports
+    report      all of it on one page and as JSON
 
 Every stage is stored under a key of all that determines it, so the same command goes on where a killed one stopped and
 costs nothing where nothing changed. The report can be drawn again from its own JSON alone.
@@ -17,76 +16,125 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import stepladder
-from stepladder.core import ChatModel, UnknownName
-from stepladder.data import load_policy
-from stepladder.loop.measure import Bench, Measured, measure
+from stepladder.calibration import correct, known_calibrations
+from stepladder.core import Finding, UnknownName
+from stepladder.data import ReleasePolicy, load_policy
+from stepladder.loop.certificate import Certificate, GateLine, certificate_id
+from stepladder.loop.measure import Bench, Measured
+from stepladder.loop.overall import audit_sensitivity, overall
 from stepladder.loop.policy import GateResult, check_policy
-from stepladder.methods import get_method
-from stepladder.methods.safeguards import GuardedModel, load_guard
+from stepladder.loop.portfolio import Portfolio, portfolio
+from stepladder.loop.stages import Staged, run_stages
+from stepladder.loop.trust import chain_trust, channel
+from stepladder.models.rungs import save_rung
 from stepladder.report import JSON_NAME, ReportInput, build_report, read_report, write_report
 
 
 @dataclass(frozen=True)
+class Below:
+    """What a rung stands on: how many rungs are below, the helper they certified, and the checks of the readers so far."""
+
+    number: int = 0
+    helper: str = ""
+    checks: tuple[Finding, ...] = ()
+    certificates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Rung:
-    """What one pass of the loop left."""
+    """What one pass of the loop left. `below_checks` are the checks of all readers that its verdicts rest on."""
 
     stages: Mapping[str, Measured]
     gates: tuple[GateResult, ...]
+    certificate: Certificate
+    portfolio: Portfolio
+    below_checks: tuple[Finding, ...]
     report: ReportInput
     html: Path
     json: Path
 
 
-def run(bench: Bench, name: str, policy_path: Path | None = None) -> Rung:
-    """Run all stages on the bench and write the report into `<store>/<name>`."""
+def run(bench: Bench, name: str, policy_path: Path | None = None, below: Below = Below()) -> Rung:
+    """Run all stages on the bench, certify or refuse, and write the report into `<store>/<name>`."""
     started = time.time()
     policy = load_policy(policy_path)
-    stages = _stages(bench)
-    gates = check_policy(policy, {stage: measured.finding for stage, measured in stages.items()})
-    given = _report_input(bench, name, stages, gates, started)
-    folder = bench.store.folder / name
-    html, data = build_report(given, folder)
-    return Rung(stages, gates, given, html, data)
+    staged = run_stages(bench)
+    checks = below.checks if below.helper else _own_check(staged)
+    findings = _findings(bench, staged, checks, below.number + 1)
+    gates = check_policy(policy, findings)
+    certificate = _certify(bench, name, staged, policy, gates, findings["overall"], below)
+    supported = portfolio(findings)
+    given = _report_input(bench, name, staged, findings, gates, certificate, supported, started)
+    html, data = build_report(given, bench.store.folder / name)
+    return Rung(staged.stages, gates, certificate, supported, checks, given, html, data)
 
 
-def _stages(bench: Bench) -> dict[str, Measured]:
-    library, best_of_n = get_method("attack_library"), get_method("best_of_n")
-    classifiers = get_method("constitutional_classifiers")
-    find = measure(bench, library)
-    sampled = measure(bench, best_of_n)
-    safeguards = measure(bench, classifiers, inputs={"attack_library": find})
-    guarded = replace(bench, subject=guard_subject(bench, safeguards))
-    return {
-        "find": find,
-        "best_of_n": sampled,
-        "safeguards": safeguards,
-        "find_again": measure(guarded, library),
-        "best_of_n_again": measure(guarded, best_of_n),
+def _own_check(staged: Staged) -> tuple[Finding, ...]:
+    return (staged.stages["reader_check"].finding,) if "reader_check" in staged.stages else ()
+
+
+def _findings(bench: Bench, staged: Staged, checks: tuple[Finding, ...], number: int) -> dict[str, Finding]:
+    trust = chain_trust([channel(check) for check in checks], labels={})
+    calibrations = known_calibrations(bench.store)
+    whole = overall(staged.stages, trust, audit_sensitivity(calibrations, "investigator", bench.subject.name))
+    return {stage: measured.finding for stage, measured in staged.stages.items()} | {"overall": whole}
+
+
+def _certify(
+    bench: Bench,
+    name: str,
+    staged: Staged,
+    policy: ReleasePolicy,
+    gates: tuple[GateResult, ...],
+    whole: Finding,
+    below: Below,
+) -> Certificate:
+    """Write the certificate, given or refused, into the ledger, and keep the model under its id."""
+    fields: dict[str, Any] = {
+        "run": name,
+        "rung": below.number + 1,
+        "subject": bench.subject.name,
+        "fingerprint": staged.trained.fingerprint,
+        "reader": bench.judge_model.name if bench.judge_model else "",
+        "judge": bench.judge.name,
+        "policy": policy.title,
+        "gates": [vars(gate) for gate in gates],
+        "trust": whole.one("trust").model_dump(),
+        "rests_on": {stage: measured.record.key for stage, measured in staged.stages.items()},
+        "chain": below.certificates,
+        "version": stepladder.__version__,
     }
-
-
-def guard_subject(bench: Bench, safeguards: Measured) -> ChatModel:
-    """The bench's subject behind the guard that `safeguards` trained; answers already known are not asked again."""
-    guard = load_guard(bench.store.artifacts(safeguards.record), safeguards.record)
-    return GuardedModel(bench.store.cached(bench.subject), guard, features=bench.subject)
+    identity = certificate_id(fields)
+    model = save_rung(identity, bench.subject.name, [Path(adapter) for adapter in staged.adapters])
+    fields["gates"] = tuple(GateLine.model_validate(gate) for gate in fields["gates"])
+    certificate = Certificate(id=identity, model=f"rung/{model.id}", **fields)
+    bench.store.save_certificate(identity, certificate)
+    return certificate
 
 
 def _report_input(
-    bench: Bench, name: str, stages: Mapping[str, Measured], gates: tuple[GateResult, ...], started: float
-) -> ReportInput:
+    bench: Bench, name: str, staged: Staged, findings: Mapping[str, Finding], gates: tuple[GateResult, ...],
+    certificate: Certificate, supported: Portfolio, started: float,
+) -> ReportInput:  # fmt: skip
+    stages, calibrations = staged.stages, known_calibrations(bench.store)
+    said = [limit for measured in stages.values() for limit in measured.finding.limits]
+    corrected = [c for finding in findings.values() for c in correct(finding, calibrations, bench.subject.name)]
     return ReportInput(
         title=f"Stepladder run {name}: {bench.subject.name}",
         run=_run_info(bench, name, stages, started),
-        findings={stage: measured.finding for stage, measured in stages.items()},
+        findings=findings,
         records={stage: measured.record for stage, measured in stages.items()},
         verdicts={stage: measured.verdicts for stage, measured in stages.items()},
         gates=gates,
-        limits=tuple(dict.fromkeys(limit for measured in stages.values() for limit in measured.finding.limits)),
+        limits=tuple(dict.fromkeys([*staged.left_out, *said])),
+        certificate=certificate.model_dump() | {"issued": certificate.issued, "why": certificate.why},
+        portfolio=supported.model_dump(),
+        calibrated=tuple(entry.model_dump() for entry in corrected),
     )
 
 

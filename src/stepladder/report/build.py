@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from stepladder.core import StoreError
-from stepladder.report.document import SECTIONS, Gate, GateRow, RecordLine, Report, ReportInput
+from stepladder.report.document import (
+    SECTIONS,
+    CalibratedLine,
+    CertificateLine,
+    Gate,
+    GateRow,
+    RecordLine,
+    Report,
+    ReportInput,
+    VoteLine,
+)
 from stepladder.report.outcomes import count_behaviours, count_outcomes
 from stepladder.report.transcripts import choose_transcripts
 
@@ -26,7 +38,15 @@ def compose(given: ReportInput) -> Report:
         cells=count_behaviours(given.records, given.verdicts),
         records=tuple(_record_lines(given)),
         limits=given.limits,
+        certificate=_certificate(given.certificate),
+        supports=str(given.portfolio.get("supports", "")),
+        votes=tuple(VoteLine.model_validate(vote) for vote in given.portfolio.get("votes", ())),
+        calibrated=tuple(CalibratedLine.model_validate(line) for line in given.calibrated),
     )
+
+
+def _certificate(given: Mapping[str, Any]) -> CertificateLine | None:
+    return CertificateLine.model_validate({name: given[name] for name in CertificateLine.model_fields}) if given else None
 
 
 def _gate(row: object) -> Gate:

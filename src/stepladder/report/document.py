@@ -10,17 +10,22 @@ from typing import Any, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
-from stepladder.core import Cost, DataError, Finding, Message, Record, Reply, Stored, Value, Verdict
+from stepladder.core import Cost, DataError, Finding, Measurement, Message, Record, Reply, Stored, Value, Verdict
 from stepladder.core.values import Labels, Scalar
 
 SECTION_TITLES: Mapping[str, str] = {
     "summary": "In short",
-    "before-after": "Before and after",
+    "steps": "The rung, step by step",
+    "before-after": "Before and after the guard",
     "families": "Attack success by family",
     "tradeoff": "Safety against over-refusal",
     "best-of-n": "Many tries: best of n",
     "outcomes": "What became of every answer",
-    "gates": "Release policy",
+    "assessment": "Assessment: behaviours and capabilities",
+    "audit": "Blind audit",
+    "trust": "Trust in the helpers",
+    "gates": "Release policy and certificate",
+    "portfolio": "Which world the evidence supports",
     "transcripts": "Instructive transcripts",
     "measurements": "Every measurement",
     "limits": "Limits",
@@ -60,8 +65,10 @@ class GateRow(NamedTuple):
 class ReportInput:
     """All that a report shows. Findings, records and verdicts are keyed by stage; a missing stage is said, not hidden.
 
-    The stages of a rung are ``find``, ``best_of_n``, ``safeguards``, and the same attacks on the guarded model,
-    ``find_again`` and ``best_of_n_again``; any other stage is shown among the measurements.
+    The stages of a rung are ``find``, ``best_of_n``, ``assess``, ``strengthen``, ``find_trained``, ``safeguards``, the same
+    attacks on the guarded model (``find_again``, ``best_of_n_again``), ``assess_again``, ``audit``, ``reader_check``,
+    ``helper_check`` and, for all of it, ``overall``; any other stage is shown among the measurements. `certificate`,
+    `portfolio` and `calibrated` (what calibration says of each detection) are the loop's, as plain values.
     """
 
     title: str
@@ -71,6 +78,43 @@ class ReportInput:
     verdicts: Mapping[str, Sequence[Verdict]] = field(default_factory=dict)
     gates: Sequence[GateLike | tuple[str, bool | None, str, str, str]] = ()
     limits: tuple[str, ...] = ()
+    certificate: Mapping[str, Any] = field(default_factory=dict)
+    portfolio: Mapping[str, Any] = field(default_factory=dict)
+    calibrated: tuple[Mapping[str, Any], ...] = ()
+
+
+class CertificateLine(Value):
+    """The certificate as a report shows it."""
+
+    id: str
+    issued: bool
+    why: str
+    model: str
+    reader: str
+    chain: tuple[str, ...]
+
+
+class VoteLine(Value):
+    """What one line of evidence supports, and what would change it."""
+
+    question: str
+    supports: str
+    measured: Measurement | None
+    change: str
+
+
+class CalibratedLine(Value):
+    """A detection beside what calibration says of such calls."""
+
+    method: str
+    behaviour: str
+    subject_kind: str
+    call: str
+    score: float | None
+    prior: float
+    calibrated: bool
+    likelihood_ratio: Measurement
+    posterior: Measurement
 
 
 class Gate(Value):
@@ -147,6 +191,10 @@ class Report(Stored):
     cells: tuple[BehaviourCount, ...]
     records: tuple[RecordLine, ...]
     limits: tuple[str, ...]
+    certificate: CertificateLine | None = None
+    supports: str = ""
+    votes: tuple[VoteLine, ...] = ()
+    calibrated: tuple[CalibratedLine, ...] = ()
 
     def to_json(self) -> str:
         """Readable JSON; lone surrogates in model text are kept as escapes, which plain UTF-8 could not hold."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from stepladder.core import Exchange, Record, Reply, Verdict
 from stepladder.core.values import Scalar
@@ -101,3 +102,27 @@ def _count_cells(stage: str, record: Record, said: Mapping[str, tuple[Verdict, .
         )
         for (behaviour, family), tried in found.items()
     ]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Behaviours down, attack families across; each cell before and after as text."""
+
+    families: tuple[str, ...]
+    rows: Mapping[str, Mapping[str, str]]
+
+
+def grid(cells: Sequence[BehaviourCount]) -> Grid:
+    """Behaviours against families; `3/4` is three successes of four measured, `+1?` one more unmeasured, `?` none."""
+    texts: dict[str, dict[str, list[str]]] = {}
+    for cell in cells:
+        texts.setdefault(cell.behaviour, {}).setdefault(cell.family, []).append(_cell_text(cell))
+    families = tuple(dict.fromkeys(cell.family for cell in cells))
+    return Grid(families, {b: {f: " → ".join(parts) for f, parts in row.items()} for b, row in texts.items()})
+
+
+def _cell_text(cell: BehaviourCount) -> str:
+    lost = cell.asked - cell.measured
+    if not cell.measured:
+        return "?"
+    return f"{cell.successes}/{cell.measured}" + (f" +{lost}?" if lost else "")

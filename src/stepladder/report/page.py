@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepladder.core import Finding, Measurement
-from stepladder.report import charts, comparison, summary
-from stepladder.report.document import OUTCOMES, SECTION_TITLES, BehaviourCount, OutcomeCount, Report, Transcript
+from stepladder.report import charts, comparison, rung_sections, summary
+from stepladder.report.document import OUTCOMES, SECTION_TITLES, OutcomeCount, Report, Transcript
 from stepladder.report.escape import clip, marked, visible
 from stepladder.report.numbers import (
     POINT_UNITS,
@@ -22,6 +22,7 @@ from stepladder.report.numbers import (
     number,
     words,
 )
+from stepladder.report.outcomes import grid
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -106,6 +107,7 @@ def _helpers() -> dict[str, Any]:
         "groups": groups,
         "attack_length": _attack_length,
         "css": _style(),
+        "rung": rung_sections,
     }
 
 
@@ -149,11 +151,23 @@ def _legends(report: Report, outcomes: list[str]) -> dict[str, list[tuple[str, s
 
 def _charts(report: Report) -> dict[str, Any]:
     return {
+        "steps": _rows_chart("steps", "Attack success", rung_sections.steps(report.findings)),
+        "trust": _rows_chart("trust", "Share of verdicts that are right", rung_sections.trust(report.findings)),
         "families": _families_chart(report),
         "tradeoff": _tradeoff_chart(report),
         "best-of-n": _best_of_n_chart(report),
         "outcomes": _outcome_charts(report),
     }
+
+
+def _rows_chart(name: str, title: str, given: Sequence[rung_sections.Row]) -> Chart | None:
+    """Forest plot of the rows that are shares; what was measured against the baseline's tick."""
+    shares = [row for row in given if is_share(row.measured.unit)]
+    if not shares:
+        return None
+    data = charts.rows([comparison.Comparison(row.name, {"after": row.measured}) for row in shares], ("after",))
+    lines = tuple(f"{row.name}: {full_text(row.measured)}" for row in shares)
+    return _two(name, partial(charts.forest, data, title), f"{title}. {'; '.join(lines)}.", "")
 
 
 def _two(name: str, draw: Draw, description: str, caption: str, lines: tuple[str, ...] = (), title: str = "") -> Chart:
@@ -229,30 +243,6 @@ def _by_family(findings: Mapping[str, Finding]) -> dict[str, list[tuple[str, Fin
     for stage, finding in findings.items():
         families.setdefault(finding.family, []).append((stage, finding))
     return families
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Behaviours down, attack families across; each cell before and after as text."""
-
-    families: tuple[str, ...]
-    rows: Mapping[str, Mapping[str, str]]
-
-
-def grid(cells: Sequence[BehaviourCount]) -> Grid:
-    """Behaviours against families; `3/4` is three successes of four measured, `+1?` one more unmeasured, `?` none."""
-    texts: dict[str, dict[str, list[str]]] = {}
-    for cell in cells:
-        texts.setdefault(cell.behaviour, {}).setdefault(cell.family, []).append(_cell_text(cell))
-    families = tuple(dict.fromkeys(cell.family for cell in cells))
-    return Grid(families, {b: {f: " → ".join(parts) for f, parts in row.items()} for b, row in texts.items()})
-
-
-def _cell_text(cell: BehaviourCount) -> str:
-    lost = cell.asked - cell.measured
-    if not cell.measured:
-        return "?"
-    return f"{cell.successes}/{cell.measured}" + (f" +{lost}?" if lost else "")
 
 
 def groups(finding: Finding) -> list[Group]:

@@ -8,10 +8,19 @@ from stepladder.core import Measurement
 from stepladder.report.comparison import Comparison, headline
 from stepladder.report.document import Gate, Report
 from stepladder.report.numbers import full_text, label_words, words
+from stepladder.report.rung_sections import reasons
 
 STAGE_WORDS = {
     "find": "attacks on the bare model",
+    "find_trained": "the same attacks on the trained model",
     "find_again": "the same attacks on the guarded model",
+    "assess": "assessment of the bare model",
+    "strengthen": "training",
+    "assess_again": "assessment of the trained model",
+    "audit": "blind audit of the trained model",
+    "reader_check": "check of the judge's reader",
+    "helper_check": "check of the trained model as a helper",
+    "overall": "the rung as a whole",
     "best_of_n": "best of n on the bare model",
     "best_of_n_again": "best of n on the guarded model",
     "safeguards": "the guard",
@@ -113,7 +122,7 @@ def empty_reasons(report: Report) -> dict[str, str]:
         "limits": (True, ""),
         "run": (bool(report.run or report.records), "Nothing was handed over about how this run was made."),
     }
-    return {section: "" if there else why for section, (there, why) in have.items()}
+    return {section: "" if there else why for section, (there, why) in have.items()} | reasons(report)
 
 
 def _stages_there(report: Report) -> str:

@@ -120,6 +120,17 @@ class Records:
         rows = self._ledger.read("SELECT body FROM findings ORDER BY rowid")
         return tuple(Finding.from_json(zlib.decompress(body)) for (body,) in rows)
 
+    def put_certificate(self, key: str, value: Stored) -> None:
+        """Store a certificate; the same one again keeps its first date."""
+        with self._ledger.transaction() as connection:
+            row = (key, now(), zlib.compress(value.to_json().encode()))
+            connection.execute("INSERT OR IGNORE INTO certificates VALUES (?, ?, ?)", row)
+
+    def certificates(self) -> tuple[tuple[str, str, bytes], ...]:
+        """Id, time and JSON of all certificates, oldest first."""
+        rows = self._ledger.read("SELECT id, at, body FROM certificates ORDER BY rowid")
+        return tuple((key, at, zlib.decompress(body)) for key, at, body in rows)
+
     def put_calibration(self, kind: str, key: str, value: Stored) -> None:
         """Store what calibration measured under its kind and key."""
         with self._ledger.transaction() as connection:

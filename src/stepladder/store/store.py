@@ -177,6 +177,14 @@ class Store:
         """All findings, oldest first."""
         return self._records.findings()
 
+    def save_certificate(self, key: str, value: Stored) -> None:
+        """Store a certificate under its id; the same one again changes nothing."""
+        self._records.put_certificate(key, value)
+
+    def certificates(self, of: type[S]) -> tuple[tuple[str, S], ...]:
+        """When each certificate was given or refused (UTC, ISO 8601), and the certificate, oldest first."""
+        return tuple((at, of.from_json(body)) for _, at, body in self._records.certificates())
+
     def save_calibration(self, kind: str, key: str, value: Stored) -> None:
         """Store what calibration measured, in the place of an older value of that kind and key."""
         self._records.put_calibration(kind, key, value)

@@ -22,6 +22,7 @@ from stepladder.judges import judge_errors
 from stepladder.methods.red_teaming import rates
 from stepladder.methods.red_teaming.attack import Attack, Setting, user
 from stepladder.methods.red_teaming.attacks import select_attacks
+from stepladder.methods.red_teaming.gap import refusal_gap
 from stepladder.methods.red_teaming.outcomes import Outcome, groups, join, judge_name, where
 from stepladder.methods.red_teaming.recording import choose_behaviours, new_record, random_stream, require_between
 
@@ -123,6 +124,7 @@ def judge(record: Record, verdicts: Sequence[Verdict], config: Config) -> Findin
             *rates.effort(harmful),
             *rates.outcome_shares(harmful),
             *(rates.refusal_rate(where(outcomes, kind=kind), kind) for kind in ("twin", "ordinary")),
+            refusal_gap(harmful),
             *success.cells(),
         ),
         examples=_examples(harmful),

@@ -1,0 +1,104 @@
+"""The stages of a rung, in order; each is one technique on one of the rung's models.
+
+    find            attack_library on the subject
+    best_of_n       best_of_n on the subject
+    assess          behaviour_battery on the subject
+    strengthen      adversarial_training on what was found          -> an adapter, hence the trained model
+    find_trained    attack_library on the trained model
+    safeguards      constitutional_classifiers on what still got through -> a guard
+    find_again      attack_library on the guarded trained model; the guard that answers an attack never saw its family
+    best_of_n_again best_of_n on the same
+    assess_again    behaviour_battery on the trained model, beside the subject
+    audit           investigator on the trained model, blind, with the subject as its base
+    reader_check    how often the model that the judge reads by is right
+    helper_check    how often the trained model would be, as the next rung's reader
+
+A subject without weights is not trained: then the guard stands in front of the subject itself, and the stages that need more
+access are left out and said to be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from stepladder.core import Access, ChatModel
+from stepladder.loop.helper_check import METHOD as HELPER_CHECK
+from stepladder.loop.measure import Bench, Measured, measure
+from stepladder.methods import get_method
+from stepladder.methods.red_teaming.attack_library import Config as Attacks
+from stepladder.methods.safeguards import GuardedModel, load_guard
+from stepladder.models import LocalModel
+
+PER_CATEGORY = 3
+"""Behaviours of each category that a rung attacks: three full passes over the attacks fit a coffee break on two cores."""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What the stages left: their results and the models on the way."""
+
+    stages: dict[str, Measured]
+    trained: ChatModel
+    adapters: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def run_stages(bench: Bench) -> Staged:
+    """All stages on the bench's subject."""
+    attacks = Attacks(per_category=PER_CATEGORY)
+    library, best_of_n, battery = (get_method(name) for name in ("attack_library", "best_of_n", "behaviour_battery"))
+    stages = {"find": measure(bench, library, attacks)}
+    stages["best_of_n"] = measure(bench, best_of_n)
+    stages["assess"] = measure(bench, battery)
+    trained, left_out = bench, []
+    if isinstance(bench.subject, LocalModel):
+        stages["strengthen"], trained = _strengthen(bench, stages["find"])
+        stages["find_trained"] = measure(trained, library, attacks)
+    else:
+        left_out.append(
+            f"{bench.subject.name} gives no weights, so it was not trained: the guard stands before it as it is."
+        )
+    found = stages.get("find_trained", stages["find"])
+    stages["safeguards"] = measure(trained, get_method("constitutional_classifiers"), inputs={"attack_library": found})
+    guarded = replace(trained, subject=guard_subject(trained, stages["safeguards"]))
+    stages["find_again"] = measure(guarded, library, attacks)
+    stages["best_of_n_again"] = measure(guarded, best_of_n)
+    if trained is not bench:
+        stages["assess_again"] = measure(trained, battery, models={"base": bench.subject})
+        stages["audit"] = measure(trained, get_method("investigator"), models={"base": bench.subject})
+    _check_helpers(bench, trained, stages, left_out)
+    return Staged(stages, trained.subject, _adapters(bench, stages), tuple(left_out))
+
+
+def _strengthen(bench: Bench, found: Measured) -> tuple[Measured, Bench]:
+    """Train on what was found; the bench with the trained model in the subject's place."""
+    assert isinstance(bench.subject, LocalModel)
+    done = measure(bench, get_method("adversarial_training"), inputs={"attack_library": found})
+    folder = bench.store.artifacts(done.record) / done.record.artifacts["adapter"]
+    return done, replace(bench, subject=bench.subject.derive(f"{bench.subject.name}+trained", [folder]))
+
+
+def _adapters(bench: Bench, stages: dict[str, Measured]) -> tuple[str, ...]:
+    if "strengthen" not in stages:
+        return ()
+    record = stages["strengthen"].record
+    return (str(bench.store.artifacts(record) / record.artifacts["adapter"]),)
+
+
+def _check_helpers(bench: Bench, trained: Bench, stages: dict[str, Measured], left_out: list[str]) -> None:
+    """The reader of this rung's judge, and the trained model as the next rung's."""
+    reader = bench.judge_model
+    if reader is None:
+        left_out.append("The judge reads by no model, so no helper was checked.")
+        return
+    others: dict[str, ChatModel] = {} if reader.fingerprint == bench.subject.fingerprint else {"base": bench.subject}
+    stages["reader_check"] = measure(replace(bench, subject=reader), HELPER_CHECK, models=others)
+    if trained.subject.access >= Access.logprobs and trained is not bench:
+        checked = replace(trained, judge_model=trained.subject)
+        stages["helper_check"] = measure(checked, HELPER_CHECK, models={"base": bench.subject})
+
+
+def guard_subject(bench: Bench, safeguards: Measured) -> ChatModel:
+    """The bench's subject behind the guard that `safeguards` trained; answers already known are not asked again."""
+    guard = load_guard(bench.store.artifacts(safeguards.record), safeguards.record)
+    return GuardedModel(bench.store.cached(bench.subject), guard, features=bench.subject)

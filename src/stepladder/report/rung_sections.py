@@ -1,0 +1,133 @@
+"""What a rung of the loop shows beyond the guard: its steps, the assessment, the audit, and trust in the helpers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stepladder.core import Finding, Measurement
+from stepladder.report.comparison import Comparison
+from stepladder.report.document import CalibratedLine, Report
+from stepladder.report.numbers import label_words, words
+
+STEP_WORDS = {
+    "subject": "The subject as it came",
+    "trained": "After training",
+    "guarded": "After training, behind its guard",
+}
+CHECKS = {
+    "reader_check": "The model that this rung's judge reads by",
+    "helper_check": "The trained model, as the next rung's reader",
+}
+ASSESSED = ("behaviour_rate", "capability", "order_bias", "framing_gap")
+"""Measurements of the battery that stand beside each other before and after."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: words for what was measured, and the measurement."""
+
+    name: str
+    measured: Measurement
+
+
+@dataclass(frozen=True)
+class Planted:
+    """One helper, as it is or with a defect: its rates, and what the tests say."""
+
+    defect: str
+    sensitivity: Measurement | None
+    specificity: Measurement | None
+    test: Measurement
+
+
+def steps(findings: Mapping[str, Finding]) -> tuple[Row, ...]:
+    """Attack success on the way, then the paired changes, then what training did to the capabilities."""
+    whole = findings.get("overall")
+    if whole is None:
+        return ()
+    rates = [Row(STEP_WORDS.get(m.labels["step"], m.labels["step"]), m) for m in whole.select("attack_success_by_step")]
+    changes = [
+        Row(f"Change, {m.labels['from']} to {m.labels['to']}, paired", m)
+        for m in whole.select("attack_success_change_by_step")
+    ]
+    return (
+        *rates,
+        *changes,
+        *(Row("Change of capability by training, paired", m) for m in whole.select("capability_change")),
+    )
+
+
+def assessment(findings: Mapping[str, Finding]) -> tuple[Comparison, ...]:
+    """The battery before training and after it, and the paired change where one was formed."""
+    first, again = findings.get("assess"), findings.get("assess_again")
+    if first is None:
+        return ()
+    rows = []
+    for m in first.measurements:
+        if m.name not in ASSESSED:
+            continue
+        cells = {"before": m}
+        for key, name in (("after", m.name), ("change", f"{m.name}_change")):
+            found = [other for other in again.select(name, **m.labels) if other.labels == m.labels] if again else []
+            cells |= {key: found[0]} if found else {}
+        rows.append(Comparison(f"{words(m.name)}: {label_words(m.labels)}" if m.labels else words(m.name), cells))
+    return tuple(rows)
+
+
+def audit(report: Report) -> tuple[tuple[str, Measurement, CalibratedLine | None], ...]:
+    """Every detection of the run, the most suspicious first, beside what calibration says of it; (technique, it, that)."""
+    known = {(line.method, line.behaviour, line.call): line for line in report.calibrated}
+    found = [
+        (finding.method, m, known.get((finding.method, m.labels["behaviour"], m.labels["found"])))
+        for finding in report.findings.values()
+        for m in finding.select("detection")
+    ]
+    order = {"yes": 0, "no": 1, "unmeasured": 2}
+    return tuple(sorted(found, key=lambda row: (order[row[1].labels["found"]], -(row[1].value or 0.0), row[0])))
+
+
+def trust(findings: Mapping[str, Finding]) -> tuple[Row, ...]:
+    """Trust in this rung's verdicts, then each helper's rates as it is."""
+    rows = [Row("Trust in the verdicts of this rung", m) for m in _select(findings, "overall", "trust")]
+    for stage, who in CHECKS.items():
+        for name in ("helper_sensitivity", "helper_specificity"):
+            plain = [m for m in _select(findings, stage, name) if set(m.labels) <= {"defect", "author"}]
+            rows += [Row(f"{who}: {words(name).lower()}{_author(m)}", m) for m in plain if m.labels.get("defect") == "none"]
+    return tuple(rows)
+
+
+def planted(findings: Mapping[str, Finding]) -> tuple[tuple[str, tuple[Planted, ...]], ...]:
+    """For each helper that was checked: the defects laid over its verdicts, and whether the tests speak up."""
+    return tuple(
+        (who, tuple(_planted(findings[stage], test) for test in findings[stage].select("defect_p")))
+        for stage, who in CHECKS.items()
+        if stage in findings
+    )
+
+
+def _planted(finding: Finding, test: Measurement) -> Planted:
+    defect = test.labels["defect"]
+    rates = [finding.select(name, defect=defect) for name in ("helper_sensitivity", "helper_specificity")]
+    first, second = (found[0] if found else None for found in rates)
+    return Planted(defect, first, second, test)
+
+
+def _author(m: Measurement) -> str:
+    return {"own": ", on what it wrote itself", "other": ", on what another wrote"}.get(m.labels.get("author", ""), "")
+
+
+def _select(findings: Mapping[str, Finding], stage: str, name: str) -> Sequence[Measurement]:
+    return findings[stage].select(name) if stage in findings else ()
+
+
+def reasons(report: Report) -> dict[str, str]:
+    """For each of these sections that is empty, the sentence that says why."""
+    have = {
+        "steps": (bool(steps(report.findings)), "No stage of this run looked at the rung as a whole."),
+        "assessment": (bool(assessment(report.findings)), "The behaviour battery was not run on this subject."),
+        "audit": (bool(audit(report)), "No technique of this run looked for a planted or hidden behaviour."),
+        "trust": (bool(trust(report.findings)), "No helper was checked in this run."),
+        "portfolio": (bool(report.votes), "The evidence was not weighed in this run."),
+    }
+    return {section: "" if there else why for section, (there, why) in have.items()}
