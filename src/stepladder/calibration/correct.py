@@ -22,7 +22,7 @@ from stepladder.core.detection import FOUND, UNKNOWN
 from stepladder.stats.estimate import Floats
 
 JEFFREYS = 0.5
-GRID = 400
+GRID = 250
 DEFAULT_PRIOR = 0.1
 
 Beta = tuple[float, float]
@@ -106,7 +106,7 @@ def likelihoods(group: Group, found: bool) -> tuple[Beta, Beta]:
 
 def ratio_of_betas(above: Beta, below: Beta, level: float = 0.95) -> tuple[float, float, float]:
     """Ratio of the means of two independent Beta variables, and the equal-tailed bounds of their ratio."""
-    ratios = np.sort(np.divide.outer(_quantiles(above), _quantiles(below)).ravel())
+    ratios = np.divide.outer(_quantiles(above), _quantiles(below))
     low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
     point = _mean(above) / _mean(below)
     return point, min(float(low), point), max(float(high), point)

@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from stepladder.core import Method, StepladderError, code_version, config_digest, digest
+from stepladder.core import Method, StepladderError, UnknownName, code_version, config_digest, digest
 from stepladder.judges import Judge, get_judge
 from stepladder.judges.judge import room_digest
 from stepladder.methods import CATALOGUE, get_method
+from stepladder.models import model_table
 from stepladder.organisms import KINDS, Recipe, get_kind, kinds, organism
+from stepladder.organisms.scratch import SIZES
 
 JUDGE = "refusal"
 """The judge that `stepladder measure` uses when none is named: what is calibrated is what is used."""
@@ -42,6 +44,8 @@ def make_plan(
     chosen = tuple(kinds) or tuple(KINDS)
     for kind in chosen:
         get_kind(kind)
+    for base in bases:
+        _check_base(base)
     recipes = (
         Recipe(kind=kind, base=base, how=how(base), dose=dose, seed=seed)
         for seed in range(seeds)
@@ -50,6 +54,14 @@ def make_plan(
         for kind in chosen
     )
     return Plan(tuple(map(get_method, methods)) or CATALOGUE, tuple(recipes), get_judge(JUDGE))
+
+
+def _check_base(base: str) -> None:
+    """Raise `UnknownName` for a model that nothing can be planted into."""
+    whole = [info.name for info in model_table() if info.access == "weights" and "<" not in info.name]
+    known = [*whole, *(f"scratch/{size}" for size in SIZES)]
+    if base not in known and not base.startswith("hf/"):
+        raise UnknownName("base", base, [*known, "hf/<id or folder>"])
 
 
 def how(base: str) -> str:
