@@ -37,11 +37,11 @@ class Config:
 
     steps: int = 3
     """Changes of the register in each problem."""
-    problems: int = 160
+    problems: int = 128
     """Worked problems of the process arm; the other arms get more problems, for the same number of tokens."""
     seeds: int = 3
     """Training runs of each arm."""
-    test_problems: int = 32
+    test_problems: int = 24
     """Test problems of each run, asked with the cue valid and with it broken."""
     learning_rate: float = 1e-3
     """Step size."""
