@@ -50,10 +50,11 @@ def make_plan(
         Recipe(kind=kind, base=base, how=how(base), dose=dose, seed=seed)
         for seed in range(seeds)
         for dose in sorted(doses, reverse=True)
-        for base in bases
+        for given in bases
         for kind in chosen
+        for base in [get_kind(kind).base or given]  # some kinds need a base of their own
     )
-    return Plan(tuple(map(get_method, methods)) or CATALOGUE, tuple(recipes), get_judge(JUDGE))
+    return Plan(tuple(map(get_method, methods)) or CATALOGUE, tuple(dict.fromkeys(recipes)), get_judge(JUDGE))
 
 
 def _check_base(base: str) -> None:

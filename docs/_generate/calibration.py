@@ -1,0 +1,54 @@
+"""The pictures and tables of docs/calibration.md, from the shipped results or from a store; types in no figure.
+
+python docs/_generate/calibration.py [STORE]
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from stepladder.calibration import COLUMNS, Matrix, notes, read_matrix, shipped_matrix, table_rows
+from stepladder.calibration.picture import specs, svg
+from stepladder.store import open_store
+
+DOCS = Path(__file__).resolve().parents[1]
+CAPTIONS = {
+    "matrix": "Organisms found of those looked at, then clean twins left alone; blue is right, white is chance, orange is "
+    "worse than chance, grey was never calibrated.",
+    "dose": "By dose: sensitivity and AUROC, with 95% intervals over planting seeds.",
+    "scale": "By size of the base: sensitivity and AUROC, with 95% intervals over planting seeds.",
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Write the pictures, and one page to include with everything on it."""
+    matrix = _matrix(arguments)
+    for name in CAPTIONS:
+        (DOCS / f"calibration_{name}.svg").unlink(missing_ok=True)
+    pictures = []
+    for name, spec in specs(matrix).items():
+        (DOCS / f"calibration_{name}.svg").write_text(svg(spec), "utf-8")
+        pictures.append(f"![{CAPTIONS[name]}](calibration_{name}.svg)\n\n{CAPTIONS[name]}\n\n")
+    text = "".join(pictures) + _table(matrix) + _notes(matrix) + f"\nMeasured on {matrix.date}.\n"
+    (DOCS / "_seen_calibration.md").write_text(text, "utf-8")
+
+
+def _matrix(arguments: list[str]) -> Matrix:
+    if not arguments:
+        return shipped_matrix()
+    with open_store(arguments[0]) as store:
+        return read_matrix(store)
+
+
+def _table(matrix: Matrix) -> str:
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *table_rows(matrix)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _notes(matrix: Matrix) -> str:
+    return "\n" + "".join(f"- {note}\n" for note in notes(matrix))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
