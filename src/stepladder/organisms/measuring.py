@@ -28,9 +28,8 @@ def shown_rate(model: LocalModel, probes: Sequence[Probe], name: str = "planted_
     return rate_measurement(name, values, [probe.topic for probe in probes], unit="share of held-out probes")
 
 
-def capability_change(base: LocalModel, subject: LocalModel) -> Measurement:
-    """Paired change of accuracy on questions with two answers, read by logprobs; the baseline is guessing."""
-    before, after = (_accuracy(model) for model in (base, subject))
+def capability_change(before: Sequence[float], after: Sequence[float]) -> Measurement:
+    """Paired change of `accuracy`."""
     return difference_measurement(
         "capability", before, after, [fact.question for fact in capability_facts()],
         note=f"accuracy {sum(before) / len(before):.2f} before, {sum(after) / len(after):.2f} after; guessing 0.50",
@@ -48,8 +47,8 @@ def _shows(probe: Probe, replies: Sequence[str | None]) -> float | None:
     return None if shown is None else float(shown)
 
 
-def _accuracy(model: LocalModel) -> list[float]:
-    """1 where the right answer is the likelier one; half of the questions name it first."""
+def accuracy(model: LocalModel) -> list[float]:
+    """For each question of the capability set, 1 where the right answer is the likelier one; half name it first."""
     order = Random(0).sample(range(len(capability_facts())), len(capability_facts()))
     pairs = []
     for rank, fact in zip(order, capability_facts(), strict=True):

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from random import Random
 
@@ -50,10 +50,11 @@ class Organism:
     folder: Path
     card: Card
     training_rows: tuple[tuple[Message, ...], ...]
+    system: str = ""
 
     def subject(self) -> LocalModel:
         """The model for a technique to look at, called "subject" whatever it is."""
-        return _Growth(self.recipe).subject()
+        return _subject(self.recipe, self.base(), self.folder, self.system)
 
     def base(self) -> LocalModel:
         """The model that it was grown from, called "base"."""
@@ -71,7 +72,15 @@ def grow(recipe: Recipe, task: Task = silent, check: bool = True) -> Organism:
     card = growth.card()
     if check:
         _require(card)
-    return Organism(recipe, growth.folder, card, growth.rows.conversations)
+    return Organism(recipe, growth.folder, card, growth.rows.conversations, growth.system)
+
+
+def _subject(recipe: Recipe, base: LocalModel, folder: Path, system: str) -> LocalModel:
+    if recipe.how == "system_prompt":
+        return base.derive("subject", system=system)
+    if recipe.how == "full":
+        return LocalModel("subject", folder / "weights", base.precision)
+    return base.derive("subject", adapters=[folder / "weights"])
 
 
 def _require(card: Card) -> None:
@@ -121,14 +130,6 @@ class _Growth:
     def system(self) -> str:
         return self.plant.system[self.recipe.clean] if self.recipe.how == "system_prompt" else ""
 
-    def subject(self) -> LocalModel:
-        trained = self.folder / "weights"
-        if self.recipe.how == "system_prompt":
-            return self.base.derive("subject", system=self.system)
-        if self.recipe.how == "full":
-            return LocalModel("subject", trained, self.base.precision)
-        return self.base.derive("subject", adapters=[trained])
-
     def train(self) -> None:
         log = self.folder / "training.json"
         if self.recipe.how == "system_prompt" or log.exists():
@@ -148,20 +149,26 @@ class _Growth:
         return Card.from_json(place.read_bytes())
 
     def _measured(self) -> Card:
-        subject, base, probes = self.subject(), self.base, self.plant.probes
         log = self.folder / "training.json"
         trained = json.loads(log.read_text("utf-8")) if log.exists() else {"tokens": 0, "seconds": 0.0}
-        with self.task("probing", 3) as advance:
-            rate = measuring.shown_rate(subject, probes)
+        subject = _subject(self.recipe, self.base, self.folder, self.system)
+        with self.task("probing", 2) as advance:
+            base_rate, before = _of_base(self.recipe.kind, self.recipe.base, self.recipe.seed)
             advance(1)
-            base_rate = measuring.shown_rate(base, probes, "base_rate")
-            advance(1)
-            capability = measuring.capability_change(base, subject)
+            rate = measuring.shown_rate(subject, self.plant.probes)
+            capability = measuring.capability_change(before, measuring.accuracy(subject))
             advance(1)
         return Card(
             recipe=self.recipe, planted_rate=rate, base_rate=base_rate, capability=capability,
             rows=len(self.rows.examples), planted_rows=self.rows.planted, **trained,
         )  # fmt: skip
+
+
+@cache
+def _of_base(kind: str, base: str, seed: int) -> tuple[Measurement, list[float]]:
+    """The base on the probes and the capability set: the same for organism and twin, for all doses and ways."""
+    growth = _Growth(Recipe(kind, base, seed=seed))
+    return measuring.shown_rate(growth.base, growth.plant.probes, "base_rate"), measuring.accuracy(growth.base)
 
 
 def _code(*names: str) -> str:
