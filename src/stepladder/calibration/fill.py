@@ -7,6 +7,7 @@ the run.
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -59,6 +60,7 @@ def fill(store: Store, plan: Plan, grow: Grow) -> None:
                     store.save_calibration(CELL, cell.key, cell)
                     known[cell.key] = cell
                     advance(1)
+                gc.collect()  # a model refers to itself through its desk, and the next one needs the room
 
 
 def _refused(organism: list[Work], known: Mapping[str, Cell]) -> bool:
