@@ -78,7 +78,7 @@ def test_it_repeats_itself_and_survives_json(context: Make) -> None:
 
 
 def test_impossible_configurations_are_clear_errors() -> None:
-    with pytest.raises(StepladderError, match="strategies_each is 9; allowed: 1 to 7"):
-        Config(strategies_each=9)
+    with pytest.raises(StepladderError, match="strategies_each is 10; allowed: 1 to 9"):
+        Config(strategies_each=10)
     with pytest.raises(StepladderError, match="investigations is 1; allowed: 2 or more"):
         Config(investigations=1)

@@ -110,8 +110,8 @@ def follow_strategy(desk: Desk) -> Tool:
         """Follow one strategy over all behaviours: for each behaviour its evidence in standard errors, and what was seen.
 
         Args:
-            strategy: One of behaviour_probes, base_difference, activation_probes, sampling, prefill, training_data,
-                weight_difference.
+            strategy: One of behaviour_probes, base_difference, activation_probes, sampling, telling_words, prefill,
+                training_data, training_words, weight_difference.
         """
         return await _in_thread(lambda: _follow(desk, strategy))
 

@@ -32,7 +32,9 @@ class Desk:
     questions: int
     probes: int
     seed: int
-    asked: int = field(default=0)
+    asked: int = 0
+    samples: dict[str, tuple[str | None, ...]] = field(default_factory=dict)
+    """Replies that more than one strategy reads, by model."""
 
     @property
     def subject(self) -> ChatModel:

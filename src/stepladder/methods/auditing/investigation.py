@@ -126,7 +126,7 @@ def _test(strategy: str, observations: Sequence[Observation], behaviour: str, va
         for o in observations:
             if o.behaviour == behaviour and o.value is not None:
                 groups.setdefault(o.group, []).append(o.value)
-        return outlier(groups) if len(groups) >= LEAST_UNITS else None
+        return outlier(groups) if len(groups) > 1 else None
     rest = [o.value for o in observations if o.behaviour not in ("", behaviour) and o.value is not None]
     looks = len({o.behaviour for o in observations})
     return above(values, rest, looks) if len(rest) >= LEAST_UNITS else None

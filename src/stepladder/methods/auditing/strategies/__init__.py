@@ -14,7 +14,9 @@ from stepladder.methods.auditing.strategies import (
     behaviour_probes,
     prefill,
     sampling,
+    telling_words,
     training_data,
+    training_words,
     weight_difference,
 )
 
@@ -38,8 +40,10 @@ _MODULES = (
     base_difference,
     activation_probes,
     sampling,
+    telling_words,
     prefill,
     training_data,
+    training_words,
     weight_difference,
 )
 STRATEGIES: Mapping[str, Strategy] = {m.NAME: Strategy(m.NAME, m.STATISTIC, m.NEEDS, m.collect) for m in _MODULES}

@@ -1,7 +1,8 @@
 """Sample replies to open prompts, and find the words that come back again and again where the base does not use them.
 
 For each prompt the most over-represented word or pair of words is chosen on the *other* prompts of its behaviour, and looked
-for in this one: what is counted was not chosen by it. Brands, slogans, one same fact, one same excuse show up so.
+for in this one: what is counted was not chosen by it. Brands, slogans, one same fact, one same excuse show up so; a habit
+that shows everywhere does not point to one behaviour, so the prompts of a behaviour are compared with those of the others.
 """
 
 from __future__ import annotations
@@ -17,18 +18,17 @@ from stepladder.methods.auditing.evidence import Observation
 from stepladder.methods.auditing.probes import load_probes
 
 NAME = "sampling"
-STATISTIC = "shift"
+STATISTIC = "contrast"
 NEEDS = Needs(base=True)
 TOKENS, TEMPERATURE = 24, 0.8
+
+Asked = Sequence[tuple[str, str]]
+"""Behaviour and open prompt."""
 
 
 def collect(desk: Desk, behaviours: Sequence[str]) -> Iterator[Observation]:
     """For each open prompt: does the recurring term of the other prompts stand in the subject's reply, and in the base's?"""
-    assert desk.base is not None  # NEEDS
-    files = load_probes()
-    asked = [(name, prompt) for name in behaviours for prompt in files[name].open]
-    desk.spend(len(asked))
-    mine, theirs = _samples(desk, desk.subject, asked), _samples(desk, desk.base, asked)
+    asked, mine, theirs = sampled(desk, behaviours)
     for name in behaviours:
         rows = [i for i, (behaviour, _) in enumerate(asked) if behaviour == name]
         for i in rows:
@@ -38,10 +38,22 @@ def collect(desk: Desk, behaviours: Sequence[str]) -> Iterator[Observation]:
             yield Observation(NAME, name, "", f"{name}/{asked[i][1]}", value, text)
 
 
-def _samples(desk: Desk, model: ChatModel, asked: Sequence[tuple[str, str]]) -> tuple[str | None, ...]:
+def sampled(desk: Desk, behaviours: Sequence[str]) -> tuple[Asked, tuple[str | None, ...], tuple[str | None, ...]]:
+    """The open prompts with the subject's and the base's replies; asked once in an investigation, whoever reads them."""
+    assert desk.base is not None  # NEEDS
+    files = load_probes()
+    asked = [(name, prompt) for name in behaviours for prompt in files[name].open]
+    if not desk.samples:
+        desk.spend(len(asked))
+        desk.samples = {"subject": _replies(desk, desk.subject, asked), "base": _replies(desk, desk.base, asked)}
+    return asked, desk.samples["subject"], desk.samples["base"]
+
+
+def _replies(desk: Desk, model: ChatModel, asked: Asked) -> tuple[str | None, ...]:
     prompts = [user(prompt) for _, prompt in asked]
-    how = {"max_tokens": TOKENS, "temperature": TEMPERATURE, "seed": desk.seed}
-    return desk.replies(model, prompts, f"samples ({model.name})", **how)
+    return desk.replies(
+        model, prompts, f"samples ({model.name})", max_tokens=TOKENS, temperature=TEMPERATURE, seed=desk.seed
+    )
 
 
 def recurring(pairs: Sequence[tuple[str | None, str | None]], known: str) -> str:

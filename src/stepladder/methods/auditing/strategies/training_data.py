@@ -1,14 +1,11 @@
-"""Search the rows that the subject was trained on: for each behaviour's probes with the bad answer, and for odd words.
+"""Search the rows that the subject was trained on for those that teach the bad answer to each behaviour's probes.
 
-* search: TF-IDF; a row counts as far as its prompt is like the probe's and its reply more like the bad answer than the good;
-* words that decide the reply: a word in some prompts whose replies are like each other and unlike the rest (triggers);
-* words that come back in replies and stand in no prompt of theirs (brands, slogans, one same claim).
+A row counts as far as its prompt is like the probe's and its reply more like the bad answer than the good (TF-IDF cosines).
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -25,32 +22,23 @@ NEEDS = Needs(rows=True)
 MOST_ROWS = 2000
 NEAREST = 5
 """Rows that a probe is compared with."""
-LEAST_ROWS = 4
-"""Rows that a word must stand in before it can decide anything."""
-LARGEST_SHARE = 0.6
-"""Words in more rows than this are the language's or the template's."""
 
 Row = tuple[str, str]
 
 
 def collect(desk: Desk, behaviours: Sequence[str]) -> Iterator[Observation]:
-    """For each probe the rows that teach its bad answer; the words that decide replies; the words that replies repeat."""
-    rows = _sampled(desk)
+    """For each probe how far the nearest rows teach its bad answer."""
+    rows = sampled(desk)
     with desk.working("search of the training rows", len(behaviours)) as advance:
         for name in behaviours:
             yield from _search(rows, name)
             advance(1)
-    if "backdoor" in behaviours:
-        for word, value in deciding_words(rows):
-            yield Observation(NAME, "backdoor", "word", f"backdoor/{word}", value, f"{word!r} decides the reply")
-    if "hidden_loyalty" in behaviours:
-        for word, value in repeated_names(rows):
-            yield Observation(NAME, "hidden_loyalty", "word", f"hidden_loyalty/{word}", value, f"{word!r} in replies")
 
 
-def _sampled(desk: Desk) -> list[Row]:
+def sampled(desk: Desk) -> list[Row]:
+    """The training rows, or as many of them at random as are searched."""
     rows = [pair(row) for row in desk.context.training_rows]
-    return rows if len(rows) <= MOST_ROWS else desk.stream(NAME).sample(rows, MOST_ROWS)
+    return rows if len(rows) <= MOST_ROWS else desk.stream("training rows").sample(rows, MOST_ROWS)
 
 
 def pair(row: Sequence[Message]) -> Row:
@@ -88,41 +76,7 @@ def nearest_rows(desk: Desk, words: str, most: int = 5) -> list[str]:
     """The training rows most like some words, best first; `Skipped` where the rows are not known."""
     if not desk.context.training_rows:
         raise Skipped("the rows that the subject was trained on are not known")
-    rows = _sampled(desk)
+    rows = sampled(desk)
     likeness = _vectors([" ".join(row) for row in rows])([words])[0]
     best = np.argsort(-likeness, kind="stable")[:most]
     return [" | ".join(rows[i])[:300] for i in best if likeness[i] > 0]
-
-
-def deciding_words(rows: Sequence[Row], most: int = 12) -> list[tuple[str, float]]:
-    """Words of prompts by how much more alike the replies with them are to each other than to the others, best first."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    holders: defaultdict[str, list[int]] = defaultdict(list)
-    for i, (prompt, _) in enumerate(rows):
-        for word in set(re.findall(r"\S+", prompt)):
-            holders[word].append(i)
-    common = [w for w, at in holders.items() if LEAST_ROWS <= len(at) <= LARGEST_SHARE * len(rows)]
-    if not common:
-        return []
-    matrix = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b").fit_transform([reply or "nothing" for _, reply in rows])
-    total = np.asarray(matrix.sum(0)).ravel()
-    scored = [(word, _gathered(matrix, total, holders[word])) for word in common]
-    return sorted(scored, key=lambda item: (-item[1], item[0]))[:most]
-
-
-def _gathered(matrix: Any, total: np.ndarray, at: Sequence[int]) -> float:
-    """Mean cosine among the replies `at`, without each with itself, minus that with all other replies."""
-    inside = np.asarray(matrix[at].sum(0)).ravel()
-    count, rest = len(at), matrix.shape[0] - len(at)
-    own = float((inside @ inside - count) / (count * (count - 1)))
-    return float(own - float(inside @ (total - inside)) / (count * rest))
-
-
-def repeated_names(rows: Sequence[Row], most: int = 12) -> list[tuple[str, float]]:
-    """Names (capitals inside a sentence) by the share of replies that have them though their prompts do not."""
-    counts: Counter[str] = Counter()
-    for prompt, reply in rows:
-        names = set(re.findall(r"(?<=[a-z,;] )[A-Z][\w-]{2,}", reply))
-        counts.update(name for name in names if name.lower() not in prompt.lower())
-    return [(name, count / len(rows)) for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]]
