@@ -24,7 +24,7 @@ from stepladder.methods.training.unlearning_measures import measurements
 from stepladder.models import open_model
 
 SMALL = Config(
-    authors=6, forgotten=3, per_author=3, epochs=60, learning_rate=1e-2, unlearn_epochs=10, unlearn_rate=1e-2,
+    authors=6, forgotten=3, per_author=3, epochs=60, learning_rate=1e-2, unlearn_epochs=10, unlearn_rate=1e-2, rmu_rate=2e-2,
     relearn_epochs=(4,), attacked_per_author=2, max_tokens=8,
 )  # fmt: skip
 
@@ -209,6 +209,6 @@ def test_wrong_options_and_subjects_are_clear_errors(tmp_path: Path) -> None:
     with pytest.raises(StepladderError, match="forgotten is 11; allowed: 2 to authors - 2"):
         Config(forgotten=11)
     with pytest.raises(StepladderError, match="less than per_author"):
-        Config(relearn_per_author=6)
+        Config(relearn_per_author=4)
     with pytest.raises(AccessError, match="smollm2"):
         METHOD.record(context(open_model("scripted/echo"), tmp_path), Config())

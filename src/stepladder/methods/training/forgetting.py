@@ -40,6 +40,8 @@ class Strengths:
     rmu_strength: float
     task_vector_scale: float
     retain_weight: float
+    rmu_retain_weight: float
+    rmu_rate: float
 
 
 def split_rows(rows: Sequence[KnownAnswer], authors: int, forgotten: int, per_author: int, seed: int) -> Split:
@@ -103,12 +105,13 @@ class Workshop:
         return train(self.context, model, name, [example(row) for row in rows], tuning, folder)
 
 
-def _by_objective(objective: Callable[[Workshop], Objective]) -> Callable[[Workshop, str, LocalModel], LocalModel]:
-    def unlearn(shop: Workshop, name: str, full: LocalModel) -> LocalModel:
-        items = pairs(shop.split, round(shop.unlearn.epochs), shop.unlearn.seed)
-        return train(shop.context, full, name, items, replace(shop.unlearn, epochs=1), shop.folder, objective(shop))
+def _by_objective(objective: Callable[[Strengths], Objective]) -> Callable[[Workshop, str, LocalModel], LocalModel]:
+    return lambda shop, name, full: _paired(shop, name, full, objective(shop.strengths), shop.unlearn)
 
-    return unlearn
+
+def _paired(shop: Workshop, name: str, full: LocalModel, objective: Objective, tuning: Tuning) -> LocalModel:
+    items = pairs(shop.split, round(tuning.epochs), tuning.seed)
+    return train(shop.context, full, name, items, replace(tuning, epochs=1), shop.folder, objective)
 
 
 def _task_vector(shop: Workshop, name: str, full: LocalModel) -> LocalModel:
@@ -118,20 +121,18 @@ def _task_vector(shop: Workshop, name: str, full: LocalModel) -> LocalModel:
     return full.derive(name, [objectives.negate_adapter(forward, shop.folder / name, shop.strengths.task_vector_scale)])
 
 
-def _rmu(shop: Workshop) -> Objective:
-    layer = min(shop.unlearn.first_layer + max(1, shop.subject.layers // 8), shop.subject.layers - 1)
-    s = shop.strengths
-    return objectives.rmu_objective(layer, s.rmu_strength, s.retain_weight, shop.unlearn.seed)
+def _rmu(shop: Workshop, name: str, full: LocalModel) -> LocalModel:
+    """At a layer a little above the first adapted one, so that the layers between can turn its stream."""
+    layers, strengths = shop.subject.layers, shop.strengths
+    layer = min(shop.unlearn.first_layer + max(1, layers // 8), layers - 1)
+    objective = objectives.rmu_objective(layer, strengths.rmu_strength, strengths.rmu_retain_weight, shop.unlearn.seed)
+    return _paired(shop, name, full, objective, replace(shop.unlearn, learning_rate=strengths.rmu_rate))
 
 
 ALGORITHMS: Mapping[str, Callable[[Workshop, str, LocalModel], LocalModel]] = {
-    "gradient_ascent": _by_objective(lambda shop: objectives.ascent_objective(shop.strengths.retain_weight)),
-    "npo": _by_objective(lambda shop: objectives.npo_objective(shop.strengths.beta, shop.strengths.retain_weight)),
-    "simnpo": _by_objective(
-        lambda shop: objectives.simnpo_objective(
-            shop.strengths.simnpo_beta, shop.strengths.simnpo_gamma, shop.strengths.retain_weight
-        )
-    ),
-    "rmu": _by_objective(_rmu),
+    "gradient_ascent": _by_objective(lambda by: objectives.ascent_objective(by.retain_weight)),
+    "npo": _by_objective(lambda by: objectives.npo_objective(by.beta, by.retain_weight)),
+    "simnpo": _by_objective(lambda by: objectives.simnpo_objective(by.simnpo_beta, by.simnpo_gamma, by.retain_weight)),
+    "rmu": _rmu,
     TASK_VECTOR: _task_vector,
 }

@@ -37,19 +37,19 @@ class Config:
     """Question-answer rows in TOFU's layout (csv, json or jsonl). Empty: the shipped invented authors."""
     authors: int = 12
     """Authors to learn, chosen by the seed."""
-    forgotten: int = 4
+    forgotten: int = 6
     """How many of them to forget."""
-    per_author: int = 6
+    per_author: int = 4
     """Questions of each author."""
     algorithms: tuple[str, ...] = ("gradient_ascent", "npo", "simnpo", "rmu", "task_vector")
     """Which to compare."""
-    epochs: float = 8
+    epochs: float = 10
     """Times over all rows when learning."""
     learning_rate: float = 1e-3
     """Step size when learning and relearning."""
     unlearn_epochs: int = 5
     """Times over the rows to forget."""
-    unlearn_rate: float = 3e-4
+    unlearn_rate: float = 7e-4
     """Step size when unlearning."""
     retain_weight: float = 1.0
     """Weight of the loss that holds retained rows in place (not for task vectors, which have none)."""
@@ -59,9 +59,13 @@ class Config:
     """SimNPO's temperature."""
     simnpo_gamma: float = 0.0
     """SimNPO's margin."""
-    rmu_strength: float = 3.0
+    rmu_strength: float = 1.0
     """RMU's target, in norms of the stream at its layer."""
-    task_vector_scale: float = 1.0
+    rmu_retain_weight: float = 10.0
+    """Weight of RMU's own retain loss, which holds the stream of retained answers in place."""
+    rmu_rate: float = 2e-3
+    """RMU's step size: it turns the stream of few layers far."""
+    task_vector_scale: float = 3.0
     """How far to go back along the task vector."""
     rank: int = 16
     """Rank of every adapter; the upper half of the layers is adapted."""
@@ -69,7 +73,7 @@ class Config:
     """Rows of each forgotten author that the relearning attack has."""
     relearn_epochs: tuple[int, ...] = (2, 6)
     """Times over them, one attack each."""
-    attacked_per_author: int = 3
+    attacked_per_author: int = 2
     """Rows of each forgotten author asked in every way."""
     max_tokens: int = 24
     """Longest reply to an attack, in tokens."""
@@ -111,7 +115,7 @@ def _workshop(context: Context, subject: LocalModel, split: Split, config: Confi
         unlearn=replace(usual, epochs=config.unlearn_epochs, learning_rate=config.unlearn_rate),
         strengths=Strengths(
             config.beta, config.simnpo_beta, config.simnpo_gamma, config.rmu_strength, config.task_vector_scale,
-            config.retain_weight,
+            config.retain_weight, config.rmu_retain_weight, config.rmu_rate,
         ),
         folder=context.folder / "unlearning",
     )  # fmt: skip
