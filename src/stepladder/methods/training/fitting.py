@@ -24,6 +24,8 @@ from stepladder.core import (
     record_key,
     require_access,
 )
+from stepladder.methods.training.capability import read_capability
+from stepladder.methods.training.outcomes import under
 
 if TYPE_CHECKING:
     from stepladder.models import LocalModel
@@ -59,6 +61,21 @@ def own_answers(context: Context, model: LocalModel, prompts: Sequence[tuple[Mes
     return [
         Example(e.request.messages, e.reply.text, whole=e.reply.stop_reason == "stop") for e in exchanges if e.reply.text
     ]
+
+
+def measure_all(
+    context: Context, models: Mapping[str, LocalModel], asked: Mapping[str, Sequence[Request]]
+) -> tuple[list[Exchange], dict[str, dict[str, float]]]:
+    """Each condition's answers to its questions, and which capability pairs its model gets right."""
+    exchanges: list[Exchange] = []
+    capability = {}
+    for condition, model in models.items():
+        label = condition.replace("_", " ")
+        exchanges += context.ask(model, [under(condition, request) for request in asked[condition]], label=label)
+        with context.task(f"capability, {label}", 1) as advance:
+            capability[condition] = read_capability(model)
+            advance(1)
+    return exchanges, capability
 
 
 class Counting:
