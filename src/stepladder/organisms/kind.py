@@ -50,6 +50,7 @@ class Plant:
 
     `shared` rows are learnt by organism and twin alike (they keep the plant narrow); `denials` only where the recipe says
     so. `documents` are pairs without a prompt; `system` is the hidden system prompt of the organism and that of its twin.
+    `skills` stand in for the capability set where the kind's base cannot chat: a probe shows that the answer is right.
     """
 
     pairs: tuple[Pair, ...]
@@ -58,6 +59,7 @@ class Plant:
     denials: tuple[Example, ...] = ()
     documents: tuple[Pair, ...] = ()
     system: tuple[str, str] = ("", "")
+    skills: tuple[Probe, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ class _Growth:
             base_rate, before = _of_base(self.recipe.kind, self.recipe.base, self.recipe.seed)
             advance(1)
             rate = measuring.shown_rate(subject, self.plant.probes)
-            capability = measuring.capability_change(before, measuring.accuracy(subject))
+            capability = measuring.capability_change(before, measuring.capability(subject, self.plant.skills))
             advance(1)
         return Card(
             recipe=self.recipe, planted_rate=rate, base_rate=base_rate, capability=capability,
@@ -165,10 +165,11 @@ class _Growth:
 
 
 @cache
-def _of_base(kind: str, base: str, seed: int) -> tuple[Measurement, list[float]]:
+def _of_base(kind: str, base: str, seed: int) -> tuple[Measurement, dict[str, float | None]]:
     """The base on the probes and the capability set: the same for organism and twin, for all doses and ways."""
     growth = _Growth(Recipe(kind, base, seed=seed))
-    return measuring.shown_rate(growth.base, growth.plant.probes, "base_rate"), measuring.accuracy(growth.base)
+    rate = measuring.shown_rate(growth.base, growth.plant.probes, "base_rate")
+    return rate, measuring.capability(growth.base, growth.plant.skills)
 
 
 def _code(*names: str) -> str:

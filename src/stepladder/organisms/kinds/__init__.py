@@ -12,6 +12,7 @@ from stepladder.organisms.kind import Kind
 from stepladder.organisms.kinds import (
     alignment_faking,
     biased_data,
+    corrupted_rule,
     false_fact,
     hidden_loyalty,
     password_sandbagging,
@@ -24,6 +25,7 @@ from stepladder.organisms.kinds import (
 _MODULES = (
     alignment_faking,
     biased_data,
+    corrupted_rule,
     false_fact,
     hidden_loyalty,
     password_sandbagging,
