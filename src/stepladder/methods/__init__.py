@@ -1,6 +1,12 @@
 """The techniques. `CATALOGUE` lists every finished one, explicitly; what is not in it does not exist."""
 
 from stepladder.core import Method, UnknownName
+from stepladder.methods.auditing.investigator import METHOD as investigator
+from stepladder.methods.auditing.super_agent import METHOD as super_agent
+from stepladder.methods.evaluation.alignment_faking_gap import METHOD as alignment_faking_gap
+from stepladder.methods.evaluation.cot_faithfulness import METHOD as cot_faithfulness
+from stepladder.methods.evaluation.model_written_evaluations import METHOD as model_written_evaluations
+from stepladder.methods.evaluation.sandbagging_elicitation import METHOD as sandbagging_elicitation
 from stepladder.methods.red_teaming.attack_library import METHOD as attack_library
 from stepladder.methods.red_teaming.best_of_n import METHOD as best_of_n
 from stepladder.methods.safeguards.constitutional_classifiers import METHOD as constitutional_classifiers
@@ -9,6 +15,12 @@ CATALOGUE: tuple[Method, ...] = (
     attack_library,
     best_of_n,
     constitutional_classifiers,
+    sandbagging_elicitation,
+    alignment_faking_gap,
+    cot_faithfulness,
+    model_written_evaluations,
+    investigator,
+    super_agent,
 )
 
 
