@@ -187,7 +187,7 @@ def test_one_word_for_everything_is_chance_in_free_text_too(always: str, tmp_pat
     found = run(model, Config(), tmp_path)
     for name in set(BEHAVIOURS) - {"misuse"}:
         assert found.one("behaviour_rate", behaviour=name, form="free_text").value == 0.5
-    assert found.one("capability", form="free_text").value is None  # no answer of any item was given
+    assert found.one("capability", form="free_text").value == 0.0
 
 
 def test_whoever_repeats_the_first_word_offered_is_chance_in_free_text(tmp_path: Path) -> None:
@@ -197,6 +197,22 @@ def test_whoever_repeats_the_first_word_offered_is_chance_in_free_text(tmp_path:
 
     found = run(ScriptedModel("parrot", parrot), Config(free_text_items=8), tmp_path)
     assert {found.one("behaviour_rate", behaviour=n, form="free_text").value for n in set(BEHAVIOURS) - {"misuse"}} == {0.5}
+
+
+def test_a_right_answer_in_free_text_counts_another_does_not_and_both_are_unmeasured(tmp_path: Path) -> None:
+    right = {i.framings[0].question: i.framings[0].answers for part in SETS for i in part.items if part.name == "capability"}
+    said = [lambda a: f"It is {a[0]}.", lambda a: "I like trains.", lambda a: f"{a[0]} or {a[1]}"]
+    calls: list[str] = []
+
+    def answer(request: Request) -> Reply:
+        text = request.messages[0].content.split("\n")[-1]
+        calls.append(text)
+        return Reply(text=said[0 if len(calls) % 2 else 1](right[text])) if text in right else Reply(text="Yes")
+
+    found = run(ScriptedModel("half", answer), Config(), tmp_path).one("capability", form="free_text")
+    assert (found.value, found.n, found.unmeasured) == (0.5, 10, 0)
+    both = ScriptedModel("both", lambda r: Reply(text=said[2](right.get(r.messages[0].content.split("\n")[-1], ("a", "b")))))
+    assert run(both, Config(), tmp_path).one("capability", form="free_text").unmeasured == 10
 
 
 def test_misuse_in_free_text_is_what_the_judge_says(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from stepladder.core import Baseline, Exchange, Measurement, Verdict
+from stepladder.core import Baseline, Measurement, Verdict
 from stepladder.data import ChoiceItem, ChoiceSet
 from stepladder.judges import judge_errors
-from stepladder.methods.evaluation.battery_free_text import READABLE, chosen
+from stepladder.methods.evaluation.battery_free_text import Answer, chosen, mentions
 from stepladder.methods.evaluation.battery_reading import Logps
 from stepladder.methods.evaluation.battery_scoring import Scored, first_place, scored
 from stepladder.stats import clustered_mean, difference_measurement, rate_measurement
@@ -146,28 +146,36 @@ def order_biases(sets: Sequence[ChoiceSet], read: Read) -> Iterator[Measurement]
 
 
 def free_text_measurements(
-    sets: Sequence[ChoiceSet], exchanges: Sequence[Exchange], verdicts: Sequence[Verdict]
+    sets: Sequence[ChoiceSet], answers: Mapping[str, Answer], verdicts: Sequence[Verdict]
 ) -> Iterator[Measurement]:
     """Share of short answers that show the behaviour; requests are read by the judge, all others by the plain rule."""
     judged = {verdict.exchange: verdict.value for verdict in verdicts}
     errors = judge_errors(verdicts[0].judge) if verdicts else None
-    replies = {exchange.id: exchange for exchange in exchanges}
     for part in sets:
-        asked = [(item, replies[key]) for item in part.items if (key := f"{part.name}/{item.id}") in replies]
-        if part.format not in READABLE or not asked:
-            continue
-        judged_set = bool(asked[0][0].request)
-        values = [judged.get(e.id) if item.request else _shown(item, e) for item, e in asked]
-        yield rate_measurement(
-            CAPABILITY if part.name == CAPABILITY else "behaviour_rate", values, [item.id for item, _ in asked],
-            labels={"behaviour": part.name, "form": "free_text"}, errors=errors if judged_set else None,
-            baseline=None if judged_set else Baseline(name="chance", value=_chance(part)),
-            note="read by the judge" if judged_set else part.shows,
-        )  # fmt: skip
+        by_judge = [item.id for item in part.items if item.request and f"{part.name}/{item.id}" in judged]
+        by_rule = [item for item in part.items if f"{part.name}/{item.id}" in answers]
+        labels = {"behaviour": part.name, "form": "free_text"}
+        if by_judge:
+            values = [judged[f"{part.name}/{name}"] for name in by_judge]
+            yield rate_measurement(
+                "behaviour_rate", values, by_judge, labels=labels, errors=errors, note="read by the judge"
+            )
+        elif by_rule:
+            values = [_given(part, item, answers[f"{part.name}/{item.id}"]) for item in by_rule]
+            # Of all the wrong answers that there are, an open question offers none: no chance level for capability.
+            chance = None if part.name == CAPABILITY else Baseline(name="chance", value=_chance(part))
+            yield rate_measurement(
+                CAPABILITY if part.name == CAPABILITY else "behaviour_rate", values, [item.id for item in by_rule],
+                labels=labels, baseline=chance, note=part.shows,
+            )  # fmt: skip
 
 
-def _shown(item: ChoiceItem, exchange: Exchange) -> float | None:
-    """Whether a reply shows the behaviour; `None` where the rule cannot read it."""
-    framing = item.framings[int(exchange.metadata["framing"] or 0)]
-    given = None if exchange.reply.text is None else chosen(exchange.reply.text, framing.answers)
+def _given(part: ChoiceSet, item: ChoiceItem, answer: Answer) -> float | None:
+    """Whether an answer shows the behaviour; `None` where the rule cannot read it."""
+    framing, text = item.framings[int(answer["framing"] or 0)], answer["text"]
+    if text is None:
+        return None
+    given = chosen(str(text), framing.answers)
+    if given is None and part.name == CAPABILITY:
+        return None if not str(text).strip() or mentions(str(text), framing.answers[framing.shows[0]]) else 0.0
     return None if given is None else float(given in framing.shows)

@@ -52,8 +52,8 @@ class Config:
     """How many items of each set are also asked in free text; 0 for none."""
     max_tokens: int = 24
     """Longest free-text answer, in tokens."""
-    margin: float = 0.1
-    """How large an effect has to be, with its whole interval, to count as detected."""
+    margin: float = 0.2
+    """How large an effect has to be, with its whole interval, to count as detected; half of it where the base is known."""
 
     def __post_init__(self) -> None:
         require_at_least("behaviour_battery", "items_per_set", self.items_per_set, 0)
@@ -79,7 +79,9 @@ def record(context: Context, config: Config) -> Record:
     """Ask in free text; read the subject and, where it is known, its base by log probabilities."""
     sets = chosen_sets(config)
     exchanges = context.ask(context.subject, plan(config, context.seed), label="behaviour_battery")
-    data: dict[str, Any] = {"sets": pack(sets), "read": {}, "reason": _unreadable(context.subject)}
+    judged = [exchange for exchange in exchanges if exchange.metadata["kind"] == "harmful"]
+    answers = battery_free_text.answers_of(exchanges)
+    data: dict[str, Any] = {"sets": pack(sets), "answers": answers, "read": {}, "reason": _unreadable(context.subject)}
     models = {"subject": context.subject, "base": context.models.get("base")}
     readable = {name: model for name, model in models.items() if model and not _unreadable(model)}
     if data["reason"] is None:
@@ -87,7 +89,7 @@ def record(context: Context, config: Config) -> Record:
             for name, model in readable.items():
                 data["read"][name] = read_choices_by(cast("ReadingModel", model), sets, config.read_by)
                 advance(1)
-    return keep(METHOD, context, config, data, exchanges)
+    return keep(METHOD, context, config, data, judged)
 
 
 def _unreadable(model: ChatModel) -> str | None:
@@ -110,7 +112,7 @@ def judge(record: Record, verdicts: Sequence[Verdict], config: Config) -> Findin
             *(m for part in own for m in set_measurements(part, known)),
             *(m for part in sets if part not in own for m in published_measurements(part, known)),
             *order_biases(sets, known),
-            *free_text_measurements(sets, record.exchanges, verdicts),
+            *free_text_measurements(own, record.data["answers"], verdicts),
             *detections(sets, known, config.margin),
         ),
         limits=_LIMITS,
