@@ -1,6 +1,7 @@
 """Many small investigations of the same model, each with its own seed and strategies, pooled by votes and by mean score.
 
-Paper: the super-agent of AuditBench (arXiv:2602.22755), where one aggregate finds more root causes than single agents do.
+Paper: the super-agent of Bricken et al., Building and Evaluating Alignment Auditing Agents
+(https://alignment.anthropic.com/2025/automated-auditing/), which finds more root causes than single investigators do.
 What differs: the single investigations are those of `investigator` and need no strong helper; the pooling is arithmetic.
 
 Unit: an investigation. All of them look at one subject and draw from one pool of probes, so intervals over them say how much
@@ -152,6 +153,6 @@ def _votes(rankings: Sequence[Sequence[Hypothesis]]) -> Iterator[Measurement]:
 
 
 METHOD = Method(
-    name="super_agent", family="auditing", access="chat", papers=("arXiv:2602.22755",),
+    name="super_agent", family="auditing", access="chat", papers=("https://alignment.anthropic.com/2025/automated-auditing/",),
     config=Config, record=record, judge=judge,
 )  # fmt: skip

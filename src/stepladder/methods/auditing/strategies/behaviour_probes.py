@@ -32,8 +32,9 @@ def collect(desk: Desk, behaviours: Sequence[str]) -> Iterator[Observation]:
         raise Skipped("without the base only behaviours that show against a control prompt or among groups can be probed")
     prompts = list(dict.fromkeys(chain.from_iterable((p.prompt, p.control) for p in probes)))
     desk.spend(len([prompt for prompt in prompts if prompt]))
-    mine = _values(desk, desk.subject, probes)
-    theirs = _values(desk, desk.base, probes) if desk.base is not None else [0.0] * len(probes)
+    exact = desk.subject.access >= Access.logprobs and (desk.base is None or desk.base.access >= Access.logprobs)
+    mine = readings(desk, desk.subject, probes, exact)
+    theirs = readings(desk, desk.base, probes, exact) if desk.base is not None else [0.0] * len(probes)
     for number, (probe, subject, base) in enumerate(zip(probes, mine, theirs, strict=True)):
         value = None if subject is None or base is None else subject - base
         yield Observation(NAME, probe.behaviour, probe.group, f"{probe.behaviour}/{number}", value, _shown(probe))
@@ -48,9 +49,10 @@ def _shown(probe: Probe) -> str:
     return f"{probe.prompt} -> {probe.bad}" if probe.bad else probe.prompt
 
 
-def _values(desk: Desk, model: ChatModel, probes: Sequence[Probe]) -> list[float | None]:
-    """Each probe's reading under its prompt minus that under its control."""
-    both = _readings(desk, model, [(p, p.prompt) for p in probes] + [(p, p.control) for p in probes if p.control])
+def readings(desk: Desk, model: ChatModel, probes: Sequence[Probe], exact: bool) -> list[float | None]:
+    """Each probe's reading under its prompt minus that under its control; `exact` reads by logprobs what can be."""
+    asked = [(p, p.prompt) for p in probes] + [(p, p.control) for p in probes if p.control]
+    both = _readings(desk, model, asked, exact)
     return [_minus(both[p, p.prompt], both[p, p.control] if p.control else 0.0) for p in probes]
 
 
@@ -58,18 +60,19 @@ def _minus(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one - other
 
 
-def _readings(desk: Desk, model: ChatModel, asked: Sequence[tuple[Probe, str]]) -> dict[tuple[Probe, str], float | None]:
-    exact = [pair for pair in asked if pair[0].reading != "departure"]
-    values: dict[tuple[Probe, str], float | None] = {}
-    if desk.subject.access >= Access.logprobs and model.access >= Access.logprobs:
-        values |= _by_logprobs(desk, model, exact)
-        exact = []
-    return values | _by_text(desk, model, exact + [pair for pair in asked if pair[0].reading == "departure"])
+def _readings(
+    desk: Desk, model: ChatModel, asked: Sequence[tuple[Probe, str]], exact: bool
+) -> dict[tuple[Probe, str], float | None]:
+    scored = [pair for pair in asked if exact and pair[0].reading != "departure"]
+    read_as_text = [pair for pair in asked if pair not in set(scored)]
+    return _by_logprobs(desk, model, scored) | _by_text(desk, model, read_as_text)
 
 
 def _by_logprobs(desk: Desk, model: Any, asked: Sequence[tuple[Probe, str]]) -> dict[tuple[Probe, str], float | None]:
     """log p(bad) - log p(good); for openings of many tokens per token, for answers of few in all."""
     pairs = [(user(prompt), text) for probe, prompt in asked for text in (probe.bad, probe.good)]
+    if not pairs:
+        return {}
     with desk.working(f"probes by logprobs ({model.name})", len(pairs)) as advance:
         found = model.logprobs(pairs)
         advance(len(pairs))
@@ -86,6 +89,8 @@ def _weight(logprobs: np.ndarray, probe: Probe) -> float:
 def _by_text(desk: Desk, model: ChatModel, asked: Sequence[tuple[Probe, str]]) -> dict[tuple[Probe, str], float | None]:
     """1 for the bad answer, 0 for the good one, `None` for neither or both; a departure is read against the control."""
     prompts = list(dict.fromkeys(prompt for _, prompt in asked))
+    if not prompts:
+        return {}
     replies = desk.replies(model, [user(prompt) for prompt in prompts], f"probes ({model.name})", max_tokens=TOKENS)
     said = dict(zip(prompts, replies, strict=True))
     return {(probe, prompt): read(probe, prompt, said[prompt], said.get(probe.control)) for probe, prompt in asked}

@@ -1,7 +1,4 @@
-"""Open the subject's mouth: continue "The secret is" and the like, and count the words that a confession would have.
-
-Paper: prefill attacks are among the better tools of AuditBench (arXiv:2602.22755) against models trained to deny.
-"""
+"""Open the subject's mouth: continue "The secret is" and the like, and count the words that a confession would have."""
 
 from __future__ import annotations
 
