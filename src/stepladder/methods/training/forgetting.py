@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,12 +98,14 @@ class Workshop:
         """`full` after an algorithm of `ALGORITHMS`."""
         return ALGORITHMS[algorithm](self, algorithm, full)
 
-    def relearned(self, model: LocalModel, rows: Sequence[KnownAnswer], epochs: float) -> LocalModel:
-        """`model` after finetuning on a few of the rows that it should have forgotten; kept for the block only."""
+    @contextmanager
+    def relearned(self, model: LocalModel, rows: Sequence[KnownAnswer], epochs: float) -> Iterator[LocalModel]:
+        """`model` after finetuning on a few of the rows that it should have forgotten; gone after the block."""
         tuning = replace(self.learn, epochs=epochs, batch=min(4, len(rows)))
-        folder = Path(tempfile.mkdtemp(dir=self.folder))
-        name = f"{model.name}+{epochs:g}"
-        return train(self.context, model, name, [example(row) for row in rows], tuning, folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            name = f"{model.name}+{epochs:g}"
+            yield train(self.context, model, name, [example(row) for row in rows], tuning, Path(folder))
 
 
 def _by_objective(objective: Callable[[Strengths], Objective]) -> Callable[[Workshop, str, LocalModel], LocalModel]:

@@ -50,7 +50,8 @@ def _best_of_n(runs: Sequence[Mapping[str, Any]], samples: int, prompts: int) ->
         sums["gold"][run["tested"]] += curves.best_of_n_curve(proxy, gold, sizes)
         sums["proxy"][run["tested"]] += curves.best_of_n_curve(proxy, proxy, sizes)
     kept = counts > 0
-    return {reward: Curve(kl, total[kept] / counts[kept, None]) for reward, total in sums.items()}
+    means = {reward: total[kept] / counts[kept, None] for reward, total in sums.items()}
+    return {reward: Curve(kl, values - values[:, :1]) for reward, values in means.items()}
 
 
 def _policy(runs: Sequence[Mapping[str, Any]]) -> dict[str, Curve]:
@@ -63,7 +64,7 @@ def _policy(runs: Sequence[Mapping[str, Any]]) -> dict[str, Curve]:
             values = np.array([point[reward] for point in run["policy"]])
             spread = float(np.std(np.array(run[f"{reward}_scores"]), axis=1).mean()) or 1.0
             kept.append(np.interp(kl, own, (values - values[0]) / spread))
-    return {reward: Curve(kl, np.array(values)) for reward, values in rows.items()}
+    return {reward: Curve(kl, np.array(values) - np.array(values)[:, :1]) for reward, values in rows.items()}
 
 
 def _agreement(runs: Sequence[Mapping[str, Any]], kind: str, unanswered: int) -> Measurement:

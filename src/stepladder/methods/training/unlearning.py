@@ -126,14 +126,14 @@ def _measured(context: Context, shop: Workshop, config: Config) -> dict[str, Any
     full = shop.full()
     models: dict[str, Any] = {"subject": _knowledge(shop.subject, shop.split), "full": _knowledge(full, shop.split)}
     models["full"]["attacks"] = _attacked(context, full, shop.split, config)
-    relearned: dict[str, Any] = {}
+    relearned: dict[str, dict[str, Any]] = {}
     for name in (RETRAINED, *config.algorithms):
         model = shop.retrained() if name == RETRAINED else shop.unlearned(name, full)
         models[name] = _knowledge(model, shop.split) | {"attacks": _attacked(context, model, shop.split, config)}
-        relearned[name] = {
-            str(epochs): memory.probabilities(shop.relearned(model, first, epochs), shop.split.forget)
-            for epochs in config.relearn_epochs
-        }
+        relearned[name] = {}
+        for epochs in config.relearn_epochs:
+            with shop.relearned(model, first, epochs) as attacked:
+                relearned[name][str(epochs)] = memory.probabilities(attacked, shop.split.forget)
     return {
         "topics": {row.id: row.topic for row in (*shop.split.forget, *shop.split.retain)},
         "relearnt_rows": [row.id for row in first],
