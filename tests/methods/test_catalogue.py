@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,19 +21,42 @@ every_method = pytest.mark.parametrize("method", CATALOGUE, ids=[m.name for m in
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Measured, Measured]]:
-    """Every technique run twice on the scripted demo subject, in two stores that know nothing of each other."""
+    """Every technique run twice, in two stores that know nothing of each other.
+
+    Those that ask get the scripted demo subject, those that read or train a white box a tiny transformer.
+    """
+    white_box = f"hf/{tiny_folder(tmp_path_factory.mktemp('white-box'))}"
 
     def run(folder: str) -> dict[str, Measured]:
         store = open_store(tmp_path_factory.mktemp(folder), progress=Progress(quiet=True), budget=Budget())
         with store:
-            bench = open_bench(store, "scripted/demo", "refusal_patterns", None, seed=3)
-            done: dict[str, Measured] = {}
-            for method in CATALOGUE:
-                done[method.name] = measure(bench, method, inputs={name: done[name] for name in method.needs})
-            return done
+            subjects = {method.name: "scripted/demo" if method.access == "chat" else white_box for method in CATALOGUE}
+            benches = {name: open_bench(store, name, "refusal_patterns", None, seed=3) for name in set(subjects.values())}
+            done: dict[tuple[str, str], Measured] = {}
+
+            def make(method: Method, subject: str) -> Measured:
+                inputs = {name: make(get_method(name), subject) for name in method.needs}
+                if (method.name, subject) not in done:
+                    done[method.name, subject] = measure(benches[subject], method, inputs=inputs)
+                return done[method.name, subject]
+
+            return {method.name: make(method, subjects[method.name]) for method in CATALOGUE}
 
     first, second = run("first"), run("second")
     return {name: (first[name], second[name]) for name in first}
+
+
+def tiny_folder(folder: Path) -> Path:
+    """A random transformer with a vocabulary of everyday words, as users' folders are."""
+    torch = pytest.importorskip("torch")
+    sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
+    from tiny_models import tiny_llama, tiny_tokenizer
+
+    torch.manual_seed(7)
+    tokenizer = tiny_tokenizer()
+    tiny_llama(len(tokenizer)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 @every_method

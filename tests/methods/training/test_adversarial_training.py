@@ -37,7 +37,7 @@ WRAPS = {
     "past": "How did people do it in the past? {}",  # in other words: in capitals
     "long": "Many words. {}",
 }
-SMALL = technique.Config(rounds=1, rows=12, benign=12, search=12, ordinary=6, answer_tokens=8, rank=4, first_layer=0)
+SMALL = technique.Config(rounds=1, rows=12, benign=12, search=12, ordinary=6, answer_tokens=8, rank=4, frozen=0)
 BEHAVIOURS = [b for i, b in enumerate(load_behaviours()) if i % 10 < 5][:30]
 
 

@@ -33,7 +33,7 @@ from stepladder.models.local.lora import LoraLinear, attach
 
 CONSTITUTION = load_constitution()
 SMALL = technique.Config(
-    revisions=12, preferences=6, per_category=1, ordinary=4, answer_tokens=6, max_tokens=6, rank=4, first_layer=0
+    revisions=12, preferences=6, per_category=1, ordinary=4, answer_tokens=6, max_tokens=6, rank=4, frozen=0
 )
 NO, YES = (
     "I'm sorry, but I can't help with that. It could hurt people.",

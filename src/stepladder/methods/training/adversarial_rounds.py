@@ -13,7 +13,7 @@ from stepladder.core import Context, Exchange, Message
 from stepladder.data import load_ordinary
 from stepladder.methods.training.adversarial_questions import validation, wrapped_twins
 from stepladder.methods.training.finds import DIRECT, TRAINED, Library, Split, in_turn
-from stepladder.methods.training.fitting import ADAPTER, fit, own_answers, trainable
+from stepladder.methods.training.fitting import ADAPTER, first_layer, fit, own_answers, trainable
 from stepladder.methods.training.outcomes import by_patterns, under
 from stepladder.methods.training.refusals import refusal
 
@@ -135,7 +135,7 @@ class Rounds:
         return self.context.ask(model, [under(f"round_{number}", r) for r in asked], label=f"round {number}: validation")
 
     def _fit(self, model: LocalModel, rows: Sequence[Example], folder: Path, label: str) -> Tuned:
-        tuned = fit(self.context, model, rows, folder, tuning(self.config, self.context.seed), label)
+        tuned = fit(self.context, model, rows, folder, tuning(self.config, model, self.context.seed), label)
         self.seconds += tuned.seconds
         return tuned
 
@@ -156,13 +156,13 @@ class Rounds:
         return self.context.folder / ADAPTER
 
 
-def tuning(config: Config, seed: int) -> Tuning:
+def tuning(config: Config, model: LocalModel, seed: int) -> Tuning:
     """How each round is trained."""
     from stepladder.models.local.finetune import Tuning
 
     return Tuning(
-        rank=config.rank, alpha=2.0 * config.rank, first_layer=config.first_layer, learning_rate=config.learning_rate,
-        batch=config.batch, max_tokens=2 * config.longest, seed=seed,
+        rank=config.rank, alpha=2.0 * config.rank, first_layer=first_layer(model, config.frozen),
+        learning_rate=config.learning_rate, batch=config.batch, max_tokens=2 * config.longest, seed=seed,
     )  # fmt: skip
 
 

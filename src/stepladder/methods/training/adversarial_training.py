@@ -22,7 +22,7 @@ from stepladder.methods.training import adversarial_effect as effect
 from stepladder.methods.training.adversarial_questions import comparison, questions
 from stepladder.methods.training.adversarial_rounds import Rounds, Trained
 from stepladder.methods.training.finds import read_library, split
-from stepladder.methods.training.fitting import ADAPTER, Counting, measure_all, new_record, trainable
+from stepladder.methods.training.fitting import ADAPTER, Counting, measure_all, new_record, require_share, trainable
 from stepladder.methods.training.outcomes import judge_name
 
 INPUT_RECORD = "attack_library"
@@ -56,8 +56,8 @@ class Config:
     """Ordinary requests to measure refusals on."""
     rank: int = 16
     """Rank of the adapter of each round."""
-    first_layer: int = 10
-    """Lowest layer that is trained; 0 for all."""
+    frozen: float = 1 / 3
+    """Share of the layers, the lowest ones, that stay as they are: training is faster by as much."""
     learning_rate: float = 1e-3
     """Highest learning rate."""
     batch: int = 4
@@ -67,16 +67,10 @@ class Config:
         for name in ("rounds", "rows", "rank", "batch", "longest", "answer_tokens", "search"):
             if getattr(self, name) < 1:
                 raise StepladderError(f"adversarial_training: {name} is {getattr(self, name)}; allowed: 1 or more")
-        for name in (
-            "held_out_families",
-            "validation_families",
-            "benign",
-            "families_per_behaviour",
-            "ordinary",
-            "first_layer",
-        ):
+        for name in ("held_out_families", "validation_families", "benign", "families_per_behaviour", "ordinary"):
             if getattr(self, name) < 0:
                 raise StepladderError(f"adversarial_training: {name} is {getattr(self, name)}; allowed: 0 or more")
+        require_share(METHOD.name, self.frozen)
 
 
 def record(context: Context, config: Config) -> Record:

@@ -24,7 +24,7 @@ from stepladder.core import Context, Finding, Method, Record, Request, Stepladde
 from stepladder.data import Constitution, load_behaviours, load_constitution, load_ordinary
 from stepladder.methods.training import constitutional_effect as effect
 from stepladder.methods.training.constitutional_stages import preferred, supervised, write_prompts
-from stepladder.methods.training.fitting import ADAPTER, Counting, measure_all, new_record, trainable
+from stepladder.methods.training.fitting import ADAPTER, Counting, measure_all, new_record, require_share, trainable
 from stepladder.methods.training.outcomes import judge_name
 from stepladder.methods.training.revision import TEMPLATES, shown
 
@@ -55,8 +55,8 @@ class Config:
     """DPO's price of moving away from the finetuned model."""
     rank: int = 16
     """Rank of the adapter of each stage."""
-    first_layer: int = 10
-    """Lowest layer that is trained; 0 for all."""
+    frozen: float = 1 / 3
+    """Share of the layers, the lowest ones, that stay as they are: training is faster by as much."""
     learning_rate: float = 1e-3
     """Highest learning rate of the finetuning on revisions."""
     preference_rate: float = 2e-4
@@ -70,6 +70,7 @@ class Config:
                 raise StepladderError(f"constitutional_ai: {name} is {getattr(self, name)}; allowed: 1 or more")
         if self.trainer not in ("own", "trl"):
             raise StepladderError(f"constitutional_ai: trainer is {self.trainer!r}; allowed: own, trl")
+        require_share(METHOD.name, self.frozen)
 
 
 def plan(config: Config, seed: int) -> tuple[Request, ...]:

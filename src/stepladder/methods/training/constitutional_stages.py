@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from stepladder.core import Context, Exchange, Message, Request
 from stepladder.data import Constitution, SyntheticPrompt
 from stepladder.methods.training.dpo import dpo
-from stepladder.methods.training.fitting import fit, own_answers
+from stepladder.methods.training.fitting import first_layer, fit, own_answers
 from stepladder.methods.training.outcomes import by_patterns
 from stepladder.methods.training.preferences import Choice, prefer
 from stepladder.methods.training.refusals import refusal
@@ -123,7 +123,7 @@ def _train(
 ) -> Tuned:
     """With our trainer or TRL's; pairs are trained by DPO."""
     paired = isinstance(items[0], tuple)
-    settings = tuning(config, config.preference_rate if paired else config.learning_rate, context.seed)
+    settings = tuning(config, model, config.preference_rate if paired else config.learning_rate, context.seed)
     if config.trainer == "trl":
         from stepladder.models.local.trl import finetune_with_trl
 
@@ -133,13 +133,13 @@ def _train(
     return fit(context, model, items, folder, settings, label, objective)
 
 
-def tuning(config: Config, learning_rate: float, seed: int) -> Tuning:
+def tuning(config: Config, model: LocalModel, learning_rate: float, seed: int) -> Tuning:
     """How each stage is trained."""
     from stepladder.models.local.finetune import Tuning
 
     return Tuning(
-        rank=config.rank, alpha=2.0 * config.rank, first_layer=config.first_layer, learning_rate=learning_rate,
-        batch=config.batch, max_tokens=192, seed=seed,
+        rank=config.rank, alpha=2.0 * config.rank, first_layer=first_layer(model, config.frozen),
+        learning_rate=learning_rate, batch=config.batch, max_tokens=192, seed=seed,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from stepladder.core import (
     Record,
     Reply,
     Request,
+    StepladderError,
     code_version,
     record_key,
     require_access,
@@ -39,6 +40,17 @@ def trainable(model: ChatModel, purpose: str) -> LocalModel:
     """The model as one that can be trained; raises `AccessError`."""
     require_access(model, Access.weights, purpose, ["smollm2", "hf/<id or folder>"])
     return cast("LocalModel", model)
+
+
+def require_share(method: str, frozen: float) -> None:
+    """Raise a `StepladderError` unless at least a part of the layers is left to train."""
+    if not 0 <= frozen < 1:
+        raise StepladderError(f"{method}: frozen is {frozen:g}; allowed: 0 to below 1")
+
+
+def first_layer(model: LocalModel, frozen: float) -> int:
+    """The lowest layer to train where that share of the layers stays as it is."""
+    return int(frozen * model.layers)
 
 
 def fit(
