@@ -4,6 +4,7 @@ from stepladder.core import Method, UnknownName
 from stepladder.methods.auditing.investigator import METHOD as investigator
 from stepladder.methods.auditing.super_agent import METHOD as super_agent
 from stepladder.methods.evaluation.alignment_faking_gap import METHOD as alignment_faking_gap
+from stepladder.methods.evaluation.behaviour_battery import METHOD as behaviour_battery
 from stepladder.methods.evaluation.cot_faithfulness import METHOD as cot_faithfulness
 from stepladder.methods.evaluation.model_written_evaluations import METHOD as model_written_evaluations
 from stepladder.methods.evaluation.sandbagging_elicitation import METHOD as sandbagging_elicitation
@@ -15,6 +16,7 @@ CATALOGUE: tuple[Method, ...] = (
     attack_library,
     best_of_n,
     constitutional_classifiers,
+    behaviour_battery,
     sandbagging_elicitation,
     alignment_faking_gap,
     cot_faithfulness,
