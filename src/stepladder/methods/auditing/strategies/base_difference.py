@@ -26,13 +26,14 @@ def collect(desk: Desk, behaviours: Sequence[str]) -> Iterator[Observation]:
     asked = [(name, prompt) for name in behaviours for prompt in files[name].open]
     desk.spend(len(asked))
     replies = desk.replies(desk.subject, [user(prompt) for _, prompt in asked], "open prompts", max_tokens=TOKENS)
-    values = iter(_log_ratios(desk, [(user(p), r) for (_, p), r in zip(asked, replies, strict=True) if r]))
+    values = iter(log_ratios(desk, [(user(p), r) for (_, p), r in zip(asked, replies, strict=True) if r]))
     for (name, prompt), reply in zip(asked, replies, strict=True):
         value = next(values) if reply else None
         yield Observation(NAME, name, "", f"{name}/{prompt}", value, f"{prompt} -> {reply}")
 
 
-def _log_ratios(desk: Desk, pairs: Sequence[tuple[Any, str]]) -> list[float]:
+def log_ratios(desk: Desk, pairs: Sequence[tuple[Any, str]]) -> list[float]:
+    """Mean over the tokens of each text of log p(subject) - log p(base), after its prompt."""
     subject: Any = desk.subject
     base: Any = desk.base
     with desk.working("difference from the base", 2) as advance:
