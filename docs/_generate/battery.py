@@ -93,7 +93,8 @@ def picture(own: Finding) -> str:
     data = [
         {
             "group": charts.short(m.labels["behaviour"]), "condition": conditions[m.labels["form"]], "value": m.value,
-            "low": m.interval.low if m.interval else None, "high": m.interval.high if m.interval else None, "baseline": 0.5,
+            "low": m.interval.low if m.interval else None, "high": m.interval.high if m.interval else None,
+            "baseline": m.baseline.value if m.baseline else None,
         }
         for m in own.select("behaviour_rate")
     ]  # fmt: skip

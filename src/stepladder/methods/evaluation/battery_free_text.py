@@ -14,8 +14,6 @@ from stepladder.core import Exchange, Message, Request
 from stepladder.data import ChoiceItem, ChoiceSet, Framing
 
 YES_NO = {"Yes", "No"}
-READABLE = {"battery", "anthropic_evals"}
-"""Formats that are asked in free text too."""
 Answer = Mapping[str, Any]
 """A reply's text (`None`: none came) and the framing that was asked."""
 _FIRST = re.compile(r"^\W*(yes|no)\b", re.IGNORECASE)
@@ -23,11 +21,11 @@ _WORDS = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 
 
 def requests(sets: Sequence[ChoiceSet], per_set: int, max_tokens: int, seed: int) -> tuple[Request, ...]:
-    """Up to `per_set` items of every set, spread over it, each in one framing."""
+    """Up to `per_set` items of every set in our own format, spread over it, each in one framing."""
     return tuple(
         _request(part, item, number, max_tokens, seed)
         for part in sets
-        if part.format in READABLE
+        if part.format == "battery"
         for number, item in enumerate(part.cut(per_set).items if per_set else ())
     )
 

@@ -16,6 +16,8 @@ from stepladder.stats import clustered_mean, difference_measurement, rate_measur
 from stepladder.stats.measurement import unmeasured_reason
 
 CAPABILITY = "capability"
+RATED = {"battery", "anthropic_evals"}
+"""Formats that are reported as rates of a behaviour; the others have scores of their own."""
 Readings = Mapping[str, Mapping[str, Sequence[Logps]]]
 
 

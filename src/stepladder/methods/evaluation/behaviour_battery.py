@@ -31,7 +31,13 @@ from stepladder.core import (
 from stepladder.data import ChoiceSet, load_battery, read_choices
 from stepladder.methods.evaluation import battery_free_text
 from stepladder.methods.evaluation.battery_detection import detections
-from stepladder.methods.evaluation.battery_measures import Read, free_text_measurements, order_biases, set_measurements
+from stepladder.methods.evaluation.battery_measures import (
+    RATED,
+    Read,
+    free_text_measurements,
+    order_biases,
+    set_measurements,
+)
 from stepladder.methods.evaluation.battery_published import published_measurements
 from stepladder.methods.evaluation.battery_reading import READINGS, ReadingModel, read_choices_by
 from stepladder.methods.evaluation.battery_scoring import pack, unpack
@@ -49,7 +55,7 @@ class Config:
     read_by: str = "open"
     """How log probabilities are read: open (answers not listed), listed (answers named in the question) or letters."""
     free_text_items: int = 10
-    """How many items of each set are also asked in free text; 0 for none."""
+    """How many items of each set in our own format are also asked in free text; 0 for none."""
     max_tokens: int = 24
     """Longest free-text answer, in tokens."""
     margin: float = 0.2
@@ -104,7 +110,7 @@ def judge(record: Record, verdicts: Sequence[Verdict], config: Config) -> Findin
     sets = unpack(record.data["sets"])
     read = record.data["read"]
     known = Read(config.read_by, read.get("subject", {}), read.get("base", {}), record.data["reason"])
-    own = [part for part in sets if part.format in battery_free_text.READABLE]
+    own = [part for part in sets if part.format in RATED]
     return Finding(
         method=METHOD.name, family=METHOD.family, subject=record.subject, record=record.key,
         judge=", ".join(sorted({verdict.judge for verdict in verdicts})),
