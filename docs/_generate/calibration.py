@@ -14,8 +14,8 @@ from stepladder.store import open_store
 
 DOCS = Path(__file__).resolve().parents[1]
 CAPTIONS = {
-    "matrix": "Organisms found of those looked at, then clean twins left alone; blue is right, white is chance, orange is "
-    "worse than chance, grey was never calibrated.",
+    "matrix": "Organisms found of those looked at, then clean twins left alone; blue is right, pale is chance, orange is "
+    "worse than chance; grey was never calibrated, or, with counts in it, left too many calls unmade for a figure.",
     "dose": "By dose: sensitivity and AUROC, with 95% intervals over planting seeds.",
     "scale": "By size of the base: sensitivity and AUROC, with 95% intervals over planting seeds.",
 }

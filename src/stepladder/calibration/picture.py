@@ -14,7 +14,7 @@ from stepladder.store import save_text
 
 Spec = dict[str, Any]
 GREY, INK, MUTED, LINE = "#d9dde3", "#1d2430", "#5b6472", "#d9dde3"
-WORSE, CHANCE, RIGHT = "#d55e00", "#ffffff", "#0072b2"
+WORSE, CHANCE, RIGHT = "#d55e00", "#fbf7ef", "#0072b2"
 HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b6f76")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "stroke")
 
@@ -48,10 +48,13 @@ def heat_map(matrix: Matrix) -> Spec:
         x=alt.X("behaviour:N", sort=list(BEHAVIOURS), title=None, axis=alt.Axis(orient="top", labelAngle=-35, ticks=False)),
         y=alt.Y("method:N", sort=methods, title=None, axis=alt.Axis(ticks=False, labelLimit=0)),
     )
-    scale = alt.Scale(domain=[0, 0.5, 1], range=[WORSE, CHANCE, RIGHT])
+    scale = alt.Scale(domain=[0, 0.5, 1], range=[WORSE, CHANCE, RIGHT], interpolate="rgb")
     legend = alt.Legend(title="balanced accuracy", orient="bottom", gradientLength=200)
-    text = base.mark_text(fontSize=12, lineBreak="\n").encode(
-        text="text:N", color=alt.condition("datum.value > 0.85 || datum.value < 0.1", alt.value("white"), alt.value(INK))
+    text = base.mark_text(fontSize=12).encode(
+        text="text:N",
+        color=alt.condition(
+            "datum.value > 0.85 || (isValid(datum.value) && datum.value < 0.1)", alt.value("white"), alt.value(INK)
+        ),
     )
     return _finish(
         alt.layer(
@@ -117,10 +120,10 @@ def curves(data: Sequence[Spec], title: str, log: bool) -> Spec:
     """One panel for each behaviour and figure, one line for each technique, with intervals."""
     import altair as alt
 
-    known = [row for row in data if row["value"] is not None]
     methods = list(dict.fromkeys(row["method"] for row in data))
+    known = [row | {"at": _beside(row["x"], methods.index(row["method"]), log)} for row in data if row["value"] is not None]
     axis = alt.Axis(format="~s" if log else "~g", values=sorted({row["x"] for row in data}))
-    x = alt.X("x:Q", title=title, scale=alt.Scale(type="log" if log else "linear", nice=False, padding=12), axis=axis)
+    x = alt.X("at:Q", title=title, scale=alt.Scale(type="log" if log else "linear", nice=False, padding=12), axis=axis)
     y = alt.Y("value:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(tickCount=3))
     hue = alt.Color("method:N", scale=_cycle(methods, HUES), legend=alt.Legend(title=None, orient="bottom", columns=3))
     shape = alt.Shape("method:N", scale=_cycle(methods, SHAPES), legend=None)
@@ -133,6 +136,11 @@ def curves(data: Sequence[Spec], title: str, log: bool) -> Spec:
     ).properties(width=250, height=130)
     rows = alt.Row("behaviour:N", title=None, header=alt.Header(labelAngle=0, labelAlign="left", labelOrient="top"))
     return _finish(layers.facet(row=rows, column=alt.Column("figure:N", title=None, sort="descending")))
+
+
+def _beside(x: float, place: int, log: bool) -> float:
+    """A bit to the right for each technique, so that intervals do not hide one another."""
+    return float(x * 1.06**place if log else x + 0.012 * place)
 
 
 def _cycle(names: Sequence[str], values: Sequence[str]) -> Any:
@@ -168,7 +176,8 @@ table{border-collapse:collapse}th,td{padding:.3rem .6rem;border-bottom:1px solid
 svg{max-width:100%;height:auto}div{overflow-x:auto}"""
 
 READING = """In each square: organisms found of those that the technique made a call on, then clean twins left alone.
-Colour is balanced accuracy (white is chance), grey was never calibrated. All figures are at the reference dose."""
+Colour is balanced accuracy (pale is chance); grey was never calibrated, or, with counts in it, left too many calls unmade
+for a figure. All figures are at the reference dose."""
 
 
 def page(matrix: Matrix, pictures: dict[str, str]) -> str:
