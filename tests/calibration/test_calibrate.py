@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import subprocess
 import sys
@@ -226,6 +227,20 @@ def test_what_a_user_gets_wrong_is_one_line_before_anything_is_grown(
     complaint = capsys.readouterr().err.strip()
     assert said in complaint
     assert len(complaint.splitlines()) == 1
+
+
+def test_the_command_prints_the_table_and_what_it_leaves_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    methods = [make_detector(), make_detector("blind", behaviours=())]
+    monkeypatch.setattr("stepladder.calibration.make_plan", lambda *_: make_plan(methods))
+    monkeypatch.setattr("stepladder.calibration.calibrate", functools.partial(calibrate, grow=Nursery(refuse=(2,))))
+    main(["calibrate", "--store", str(tmp_path)])
+    printed = capsys.readouterr().out
+    for part in ("detector", "sycophancy", "2/2", "blind: detects nothing", "the behaviour does not show", "index.html"):
+        assert part in printed
+    main(["calibrate", "--store", str(tmp_path), "--json"])
+    assert Matrix.from_json(capsys.readouterr().out).calibrations[0].method == "detector"
 
 
 def test_a_plan_has_a_bit_of_everything_first() -> None:
