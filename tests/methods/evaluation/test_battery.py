@@ -233,3 +233,21 @@ def test_an_unknown_reading_lists_the_known_ones() -> None:
         Config(read_by="telepathy")
     with pytest.raises(StepladderError, match="margin"):
         Config(margin=1.5)
+
+
+@pytest.mark.slow
+def test_smollm2_knows_more_than_the_answers_alone_give_away_and_prefers_the_first(tmp_path: Path) -> None:
+    from stepladder.models import open_model
+    from stepladder.models.local.embedded import HOW, gguf_path
+
+    if gguf_path() is None:
+        pytest.skip(f"the embedded model is not installed: {HOW}")
+    found = run(open_model("smollm2"), QUIET, tmp_path)
+    capability = found.one("capability", reading="open")
+    assert capability.interval is not None
+    assert capability.baseline is not None
+    assert capability.interval.low > (capability.baseline.value or 0)
+    for m in found.select("order_bias"):
+        assert m.interval is not None
+        assert m.interval.low > 0
+    assert all(m.labels["found"] == "no" for m in found.select("detection"))

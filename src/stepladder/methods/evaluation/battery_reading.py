@@ -115,7 +115,7 @@ def readings(sets: Sequence[ChoiceSet], read_by: str) -> dict[str, list[tuple[st
     capability = [(part.name, item) for part in sets if part.name == "capability" for item in part.items]
     if capability:
         step = max(1, len(capability) // ORDER_ITEMS)
-        for name in {"listed", "letters"} - {read_by}:
+        for name in sorted({"listed", "letters"} - {read_by}):
             wanted[name] = wanted.get(name, []) + capability[::step]
         if read_by == "open":
             wanted["prior"] = capability
