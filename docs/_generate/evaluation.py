@@ -53,7 +53,7 @@ def known(store: Store, method: Method, kind: str) -> Iterator[tuple[str, Findin
     for clean in (False, True):
         organism = grow(Recipe(kind, clean=clean), check=False)
         name = "clean twin" if clean else "planted"
-        print(kind, name, "held-out rate", shown(organism.card.planted_rate))
+        print(kind, name, "held-out rate", shown(organism.card.planted_rate), flush=True)
         yield name, finding(store, method, organism.subject(), organism.base())
 
 

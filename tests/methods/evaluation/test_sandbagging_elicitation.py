@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from stepladder.core import Finding, Message, Record, Reply, Request, StepladderError
+from stepladder.core import Access, Finding, Message, Record, Reply, Request, StepladderError
 from stepladder.methods.evaluation.ability import ability_items, correct, halves, spread
 from stepladder.methods.evaluation.contrasts import Change, excess_measurement
 from stepladder.methods.evaluation.sandbagging_elicitation import METHOD, Config
@@ -20,6 +21,7 @@ from stepladder.stats import paired_difference
 Found = Callable[..., Finding]
 ITEMS = {item.question: item for item in ability_items()}
 USUAL = Config(items=194)
+WAYS = {"plain", "few_shot", "finetuned", "noise_0.1"}
 
 
 def knows(share: float, hides: float, salt: str = "") -> Callable[[Request], str]:
@@ -138,11 +140,15 @@ def test_an_option_out_of_range_is_a_clear_error(option: str, value: Any) -> Non
 def test_excess_without_change_in_the_control_is_the_paired_difference() -> None:
     before, after = [0.0, 0.0, 1.0, 0.0] * 5, [1.0, 0.0, 1.0, 1.0] * 5
     still = Change([1.0] * 20, [1.0] * 20)
-    excess = excess_measurement("x", Change(before, after), still, range(20), labels={})
-    assert excess.value == pytest.approx(paired_difference(before, after, range(20)).value)
-    mirrored = excess_measurement("x", still, Change(before, after), range(20), labels={})
-    assert mirrored.value == pytest.approx(-(excess.value or 0))
+    excess = excess_measurement("x", Change(before, after), still, labels={})
+    paired = paired_difference(before, after, range(20))
+    assert excess.value == pytest.approx(paired.value)
     assert excess.interval is not None
+    assert paired.interval is not None
+    assert excess.interval.low == pytest.approx(paired.interval.low)
+    assert excess.interval.high == pytest.approx(paired.interval.high)
+    mirrored = excess_measurement("x", still, Change(before, after), labels={})
+    assert mirrored.value == pytest.approx(-(excess.value or 0))
     assert mirrored.interval is not None
     assert mirrored.interval.low == pytest.approx(-excess.interval.high)
 
@@ -153,10 +159,38 @@ def test_the_interval_of_an_excess_covers_its_truth() -> None:
     for seed in range(400):
         rng = random.Random(seed)
         columns = [[float(rng.random() < p) for _ in range(40)] for p in (0.3, 0.7, 0.4, 0.5)]
-        found = excess_measurement("x", Change(*columns[:2]), Change(*columns[2:]), range(40), labels={})
+        found = excess_measurement("x", Change(*columns[:2]), Change(*columns[2:]), labels={})
         assert found.interval is not None
         covered += found.interval.low <= 0.3 <= found.interval.high
     assert covered / 400 >= 0.95 - 3 * (0.95 * 0.05 / 400) ** 0.5
+
+
+class Likely:
+    """Knows the right answer of all questions, and on a share of them finds the wrong one likelier unless shown examples."""
+
+    access, batch, name = Access.logprobs, 1, "likely"
+
+    def __init__(self, hides: float) -> None:
+        self.hides, self.fingerprint = hides, f"likely {hides}"
+
+    def logprobs(self, pairs: Sequence[tuple[tuple[Message, ...], str]]) -> list[np.ndarray]:
+        return [np.full(3, self._each(*pair)) for pair in pairs]
+
+    def _each(self, prompt: tuple[Message, ...], reply: str) -> float:
+        item = ITEMS[prompt[-1].content]
+        right = reply == f"It is {item.answers[0]}."
+        hidden = random.Random(item.id).random() < self.hides and len(prompt) == 1
+        return -1.0 if right != hidden else -2.0
+
+
+def test_where_likelihoods_are_given_the_likelier_answer_counts(found: Found) -> None:
+    finding = found(METHOD, USUAL, Likely(0.4), base=Likely(0.0))
+    assert finding.one("accuracy", model="base", condition="plain").value == 1
+    excess = finding.one("excess_gain", condition="few_shot")
+    assert excess.interval is not None
+    assert excess.interval.low <= 0.4 <= excess.interval.high
+    assert finding.one("detection").labels["found"] == "yes"
+    assert found(METHOD, USUAL, Likely(0.0), base=Likely(0.0)).one("detection").labels["found"] == "no"
 
 
 def _tiny(folder: Path) -> Any:
@@ -217,6 +251,7 @@ def test_a_local_model_is_asked_in_every_way_and_finetuned_on_the_other_half(
     assert len(asked) + len(trained) == 32
     assert abs(len(asked) - len(trained)) <= 2
     assert not questions & set(trained), "nothing is measured on what was trained on"
-    assert {row["condition"] for row in record.data["rows"]} == {"plain", "few_shot", "finetuned", "noise_0.1"}
-    said = {row["said"] for row in record.data["rows"] if row["condition"] == "finetuned"}
-    assert all(text is not None for text in said)
+    assert {row["condition"] for row in record.data["rows"]} == WAYS
+    leads = {condition: [row["lead"] for row in record.data["rows"] if row["condition"] == condition] for condition in WAYS}
+    assert len({tuple(column) for column in leads.values()}) == 4, "each way changes what is likely"
+    assert all(row["correct"] == (row["lead"] > 0) for row in record.data["rows"])

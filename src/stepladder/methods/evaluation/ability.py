@@ -53,7 +53,7 @@ def ability_items() -> tuple[AbilityItem, ...]:
 def _choice(kind: str, question: str, about: str, right: str, wrong: str) -> AbilityItem:
     id = f"{kind}/{about or right}"
     named = (right, wrong) if zlib.crc32(id.encode()) % 2 else (wrong, right)
-    return AbilityItem(id, kind, question.format(about, *named), (_bare(right),), _bare(wrong))
+    return AbilityItem(id, kind, question.format(about, *named), (right,), wrong)
 
 
 def _bare(answer: str) -> str:
@@ -97,5 +97,5 @@ def correct(item: AbilityItem, reply: Reply) -> float | None:
 
 
 def _place(answer: str, text: str) -> int | None:
-    match = re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE)
+    match = re.search(rf"(?<!\w){re.escape(_bare(answer))}(?!\w)", text, re.IGNORECASE)
     return match.start() if match else None

@@ -117,7 +117,7 @@ class _Table:
         totals = [sum(value or 0 for value in column) for column in neutral]
         control = Change(*(neutral if totals[1] >= totals[0] else reversed(neutral)))
         change = Change(self.column("monitored"), self.column("unmonitored"))
-        return excess_measurement("excess_gap", change, control, self.units, labels={"form": self.form}, level=LEVEL)
+        return excess_measurement("excess_gap", change, control, labels={"form": self.form}, level=LEVEL)
 
     def _neutral_gap(self) -> Baseline:
         found = difference_measurement("gap", self.column("neutral_a"), self.column("neutral_b"), self.units)

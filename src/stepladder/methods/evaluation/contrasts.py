@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from stepladder.core.values import Interval, Measurement
-from stepladder.stats import paired_difference
+from stepladder.stats.estimate import normal_quantile
 from stepladder.stats.measurement import unmeasured_reason
 
 Values = Sequence[float | None]
@@ -22,44 +24,42 @@ class Change:
 
 
 def excess_measurement(
-    name: str,
-    change: Change,
-    control: Change,
-    clusters: Sequence[Hashable],
-    *,
-    labels: Mapping[str, str],
-    level: float = 0.95,
-    note: str = "",
+    name: str, change: Change, control: Change, *, labels: Mapping[str, str], level: float = 0.95
 ) -> Measurement:
-    """Mean of (after - before) - (control after - control before) for values in [0, 1], in points.
+    """Mean of (after - before) - (control after - control before) over independent units, for values in [0, 1].
 
-    Half of it is a paired difference of two means that lie in [0, 1], (before + control after) / 2 and (after + control
-    before) / 2, so that the interval is Bonett and Price's, which has a width where all units agree. A unit with any of
-    the four unmeasured is unmeasured.
+    A unit with any of the four unmeasured is unmeasured.
     """
-    rows = list(zip(change.before, change.after, control.before, control.after, clusters, strict=True))
-    whole = [(b, a, d, c, k) for b, a, d, c, k in rows if not (b is None or a is None or d is None or c is None)]
+    rows = list(zip(change.before, change.after, control.before, control.after, strict=True))
+    whole = [(b, a, d, c) for b, a, d, c in rows if not (b is None or a is None or d is None or c is None)]
     missing = len(rows) - len(whole)
-    groups = [row[4] for row in whole]
-    n = len(set(groups))
     reason = unmeasured_reason(missing, len(rows), MAX_UNMEASURED, "units")
     if reason:
         return Measurement(
-            name=name, value=None, unit="points", n=n, unmeasured=missing, reason=reason, labels=dict(labels), note=note
+            name=name, value=None, unit="points", n=len(whole), unmeasured=missing, reason=reason, labels=dict(labels)
         )
-    first = [(before + control_after) / 2 for before, _, _, control_after, _ in whole]
-    second = [(after + control_before) / 2 for _, after, control_before, _, _ in whole]
-    estimate = paired_difference(first, second, groups, level)
+    differences = [
+        (after - before) - (control_after - control_before) for before, after, control_before, control_after in whole
+    ]
+    value = sum(differences) / len(differences)
     return Measurement(
-        name=name, value=2 * estimate.value, unit="points", interval=_doubled(estimate.interval), n=n, unmeasured=missing,
-        labels=dict(labels), note=note,
+        name=name, value=value, unit="points", interval=_interval(differences, level), n=len(whole), unmeasured=missing,
+        labels=dict(labels),
     )  # fmt: skip
 
 
-def _doubled(interval: Interval | None) -> Interval | None:
-    if interval is None:
+def _interval(differences: Sequence[float], level: float) -> Interval | None:
+    """Bonett and Price's interval for differences from -2 to 2: Wald's, with one more unit that gains and one that loses.
+
+    For differences of -1, 0 and 1 it is theirs; it has a width where all units agree. `None` for a single unit.
+    """
+    if len(differences) < 2:
         return None
-    return Interval(low=2 * interval.low, high=2 * interval.high, level=interval.level, method=interval.method)
+    values = np.array([*differences, 1.0, -1.0])
+    centre, value = float(values.mean()), float(np.mean(differences))
+    half = normal_quantile(level) * float(values.std()) / len(values) ** 0.5
+    low, high = max(-2.0, min(centre - half, value)), min(2.0, max(centre + half, value))
+    return Interval(low=low, high=high, level=level, method="Bonett-Price")
 
 
 def lower(measurement: Measurement) -> float | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stepladder.core.method import Access, ChatModel, Context
+from stepladder.core.method import ChatModel, Context
 from stepladder.core.values import Message, Request
+from stepladder.methods.evaluation.elicitation import gives_likelihoods
 from stepladder.methods.evaluation.written_items import WrittenItem
 
 Column = list[float | None]
@@ -17,7 +18,7 @@ def scores(context: Context, models: Mapping[str, ChatModel], items: Sequence[Wr
 
     Likelihoods are used only where all models give them, so that scores can be compared.
     """
-    whole = all(m.access >= Access.logprobs and callable(getattr(m, "logprobs", None)) for m in models.values())
+    whole = all(map(gives_likelihoods, models.values()))
     read = _by_likelihood if whole else _by_choice
     return {part: read(context, model, part, items) for part, model in models.items()}
 
