@@ -1,6 +1,8 @@
 """The techniques. `CATALOGUE` lists every finished one, explicitly; what is not in it does not exist."""
 
 from stepladder.core import Method, UnknownName
+from stepladder.methods.auditing.breadth_first_red_team import METHOD as breadth_first_red_team
+from stepladder.methods.auditing.evaluation_agent import METHOD as evaluation_agent
 from stepladder.methods.auditing.investigator import METHOD as investigator
 from stepladder.methods.auditing.super_agent import METHOD as super_agent
 from stepladder.methods.evaluation.alignment_faking_gap import METHOD as alignment_faking_gap
@@ -11,6 +13,8 @@ from stepladder.methods.evaluation.sandbagging_elicitation import METHOD as sand
 from stepladder.methods.red_teaming.attack_library import METHOD as attack_library
 from stepladder.methods.red_teaming.best_of_n import METHOD as best_of_n
 from stepladder.methods.safeguards.constitutional_classifiers import METHOD as constitutional_classifiers
+from stepladder.methods.training.adversarial_training import METHOD as adversarial_training
+from stepladder.methods.training.constitutional_ai import METHOD as constitutional_ai
 
 CATALOGUE: tuple[Method, ...] = (
     attack_library,
@@ -23,6 +27,10 @@ CATALOGUE: tuple[Method, ...] = (
     model_written_evaluations,
     investigator,
     super_agent,
+    evaluation_agent,
+    breadth_first_red_team,
+    adversarial_training,
+    constitutional_ai,
 )
 
 
