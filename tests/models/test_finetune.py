@@ -341,6 +341,7 @@ class TestTrl:
         tuned = trl_path.finetune_with_trl(subject, examples(), tmp_path / "trl", SHORT, advance=counted.append)
         assert tuned.losses[-1] < tuned.losses[0] - 0.5
         assert len(counted) == len(tuned.losses) == 6
+        assert sum(counted) == 24
 
     def test_preferences_are_trained_too(self, subject: Any, tmp_path: Path) -> None:
         tuned = trl_path.finetune_with_trl(subject, pairs(), tmp_path / "dpo", SHORT, beta=0.5)

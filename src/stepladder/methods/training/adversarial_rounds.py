@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 from collections.abc import Sequence
@@ -78,7 +79,7 @@ class Rounds:
         """The trivial alternative: as many refusals, but of direct requests only, with harmless prompts that stand alone."""
         subject, rng = trainable(self.context.subject, "adversarial_training"), self._random("direct only")
         found = [e for e in self.library.harmful if self.parts.may_train(e) and e.metadata["family"] == DIRECT]
-        harmful = [_refused(found[i % len(found)], rng) for i in range(rows)]
+        harmful = [_refused(exchange, rng) for exchange in itertools.islice(itertools.cycle(found), rows)]
         benign = own_answers(self.context, subject, self._plain(rng)[:rows], self.config.answer_tokens)
         folder = self.context.folder / "direct-only"
         return folder, self._fit(subject, [*harmful, *benign], folder, "direct requests only")

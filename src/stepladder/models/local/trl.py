@@ -50,7 +50,7 @@ def finetune_with_trl(
         with loading.quiet_transformers():
             make = _preferences if len(rows[0]) == 2 else _supervised
             trainer = make(trl, datasets, subject, rows, tuning, settings, beta)
-            _attach_progress(trainer, advance, tuning.batch)
+            _attach_progress(trainer, advance, tuning.batch, round(tuning.epochs * len(rows)))
         trainer.train()
     losses = tuple(float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry)
     tokens = round(tuning.epochs * sum(len(row) for item in rows for row in item))
@@ -137,16 +137,20 @@ def _lora(subject: LocalModel, tuning: Tuning) -> Any:
     )  # fmt: skip
 
 
-def _attach_progress(trainer: Any, advance: Callable[[int], None], batch: int) -> None:
+def _attach_progress(trainer: Any, advance: Callable[[int], None], batch: int, total: int) -> None:
     """Steps go to our display; TRL's own prints go nowhere."""
     from transformers import PrinterCallback, TrainerCallback
 
     class Steps(TrainerCallback):
-        """Counts a batch for every step."""
+        """Counts the items of every step."""
+
+        left = total
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
             """See `TrainerCallback`."""
-            advance(batch)
+            done = min(batch, self.left)
+            self.left -= done
+            advance(done)
 
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Steps())
