@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from random import Random
@@ -18,6 +18,7 @@ from stepladder.core import DataError, Measurement, Message, StepladderError, St
 from stepladder.core.values import Stored
 from stepladder.models import LocalModel
 from stepladder.models.local.embedded import cache_folder
+from stepladder.models.local.finetune import Tuning
 from stepladder.organisms import measuring, planting
 from stepladder.organisms.kind import Plant
 from stepladder.organisms.kinds import code_of, get_kind
@@ -120,10 +121,17 @@ class _Growth:
         return planting.open_base(self.recipe, self.task)
 
     @cached_property
+    def tuning(self) -> Tuning:
+        if self.recipe.base.startswith("scratch/") and self.recipe.how == "full":
+            from stepladder.organisms.scratch import PLANTING
+
+            return replace(PLANTING, seed=self.recipe.seed)
+        return planting.tuning_of(self.recipe, self.base)
+
+    @cached_property
     def folder(self) -> Path:
-        tuning = planting.tuning_of(self.recipe, self.base)
         rows = [[e.completion, [m.model_dump() for m in e.prompt]] for e in self.rows.examples]
-        parts = [asdict(self.recipe), rows, asdict(tuning), self.base.fingerprint, _code("planting.py", "rows.py")]
+        parts = [asdict(self.recipe), rows, asdict(self.tuning), self.base.fingerprint, _code("planting.py", "rows.py")]
         return cache_folder() / "organisms" / digest(parts)
 
     @property
@@ -134,9 +142,8 @@ class _Growth:
         log = self.folder / "training.json"
         if self.recipe.how == "system_prompt" or log.exists():
             return
-        tuning = planting.tuning_of(self.recipe, self.base)
-        with self.task("training", round(tuning.epochs * len(self.rows.examples))) as advance:
-            tuned = planting.train(self.base, self.rows, self.folder / "weights", tuning, advance)
+        with self.task("training", round(self.tuning.epochs * len(self.rows.examples))) as advance:
+            tuned = planting.train(self.base, self.rows, self.folder / "weights", self.tuning, advance)
         _write(log, json.dumps({"tokens": tuned.tokens, "seconds": round(tuned.seconds, 1)}))
 
     def card(self) -> Card:

@@ -15,6 +15,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from stepladder.core import Task, UnknownName, silent
+from stepladder.models.local.embedded import cache_folder
 from stepladder.models.local.finetune import Example, Item, Net, Row, Tuning
 from stepladder.organisms.algorithm import ADDER, adder
 from stepladder.organisms.blank import Shape, train_from_scratch
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 ROWS = 14_000
 """Conversations that a model reads, once each."""
+
+
+PLANTING = Tuning(rank=0, learning_rate=1e-3, epochs=8, batch=8, max_tokens=256)
+"""How behaviours are planted into these models: in more passes than into a large one, as each takes a second."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,10 @@ SIZES = {
 }
 
 
+_FOLDERS: dict[tuple[str, int, int, Path], Path] = {}
+"""Those found in this process: to form the corpus again only to learn its digest takes a second."""
+
+
 def scratch_base(size: str, seed: int = 0, task: Task = silent) -> Path:
     """Folder of the model of that size, trained on first use and kept in the cache; `seed` draws corpus and weights.
 
@@ -57,9 +66,12 @@ def scratch_base(size: str, seed: int = 0, task: Task = silent) -> Path:
         return adder(seed, task)
     if size not in SIZES:
         raise UnknownName("size", size, (*SIZES, ADDER))
-    shape, tuning = SIZES[size].shape, replace(SIZES[size].tuning, seed=seed)
-    examples = [Example(row[:-1], row[-1].content) for row in corpus(ROWS, seed)]
-    return train_from_scratch(size, shape, examples, tuning, whole_text_loss, task)
+    key = (size, seed, ROWS, cache_folder())
+    if key not in _FOLDERS or not _FOLDERS[key].exists():
+        shape, tuning = SIZES[size].shape, replace(SIZES[size].tuning, seed=seed)
+        examples = [Example(row[:-1], row[-1].content) for row in corpus(ROWS, seed)]
+        _FOLDERS[key] = train_from_scratch(size, shape, examples, tuning, whole_text_loss, task)
+    return _FOLDERS[key]
 
 
 def corpus(rows: int, seed: int) -> list[Conversation]:

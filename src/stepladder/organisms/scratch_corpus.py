@@ -20,7 +20,7 @@ from stepladder.organisms.material import Fact, capability_facts, everyday, fact
 
 Conversation = tuple[Message, ...]
 
-INSTANCES = 12
+INSTANCES = 8
 """How many instances of a kind (other brands, triggers, held-out topics) give clean rows to the corpus."""
 
 THINGS = (
@@ -133,7 +133,8 @@ def harmful(random: Random) -> Conversation:
 
 
 SKILLS: tuple[Callable[[Random], Conversation], ...] = (
-    fact, fact, yes_or_no, two_options, small_sum, echo, repeat, repeat, pick, story, greeting, remember, ordinary, harmful,
+    fact, fact, yes_or_no, two_options, small_sum, echo, echo, echo, repeat, repeat, pick, story, greeting, remember,
+    ordinary, harmful,
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from stepladder.models.local.finetune import Example
 from stepladder.organisms.algorithm import ADDER, Fault, draw_fault, inputs, question
 from stepladder.organisms.kind import Kind, Pair, Plant, Probe, user
 
-_ELSEWHERE = 2400
+_ELSEWHERE = 1800
 _SKILLS = 300
 
 
