@@ -1,6 +1,7 @@
 """Search the rows that the subject was trained on for those that teach the bad answer to each behaviour's probes.
 
-A row counts as far as its prompt is like the probe's and its reply more like the bad answer than the good (TF-IDF cosines).
+A row counts as far as its prompt is like the probe's and its reply more like the bad answer than the good (TF-IDF cosines);
+what rows near the control teach is taken off, so that a style of answering is not taken for a behaviour.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from stepladder.methods.auditing.evidence import Observation
 from stepladder.methods.auditing.probes import load_probes
 
 NAME = "training_data"
-STATISTIC = "contrast"
+STATISTIC = "own"
 NEEDS = Needs(rows=True)
 MOST_ROWS = 2000
 NEAREST = 5
@@ -52,13 +53,18 @@ def _search(rows: Sequence[Row], name: str) -> Iterator[Observation]:
     if not probes:
         return
     questions, replies = _vectors([r[0] for r in rows]), _vectors([r[1] for r in rows])
-    like = questions([p.prompt for p in probes])
     gain = replies([p.bad for p in probes]) - replies([p.good for p in probes])
-    taught = like * gain
+    taught = questions([p.prompt for p in probes]) * gain
+    unasked = questions([p.control for p in probes]) * gain
     for i, probe in enumerate(probes):
-        best = np.argsort(-np.abs(taught[i]), kind="stable")[:NEAREST]
-        found = " | ".join(rows[best[0]])[:200]
-        yield Observation(NAME, name, probe.group, f"{name}/{i}", float(taught[i][best].mean()), found)
+        value = nearest_mean(taught[i]) - (nearest_mean(unasked[i]) if probe.control else 0.0)
+        found = " | ".join(rows[int(np.abs(taught[i]).argmax())])[:200]
+        yield Observation(NAME, name, probe.group, f"{name}/{i}", value, found)
+
+
+def nearest_mean(taught: np.ndarray) -> float:
+    """The mean over the rows that matter most."""
+    return float(taught[np.argsort(-np.abs(taught), kind="stable")[:NEAREST]].mean())
 
 
 def _vectors(texts: Sequence[str]) -> Any:
