@@ -21,7 +21,7 @@ from stepladder.data import load_battery
 from stepladder.methods.evaluation.battery_free_text import chosen
 from stepladder.methods.evaluation.battery_measures import Read, order_biases, set_measurements
 from stepladder.methods.evaluation.battery_reading import read_choices_by
-from stepladder.methods.evaluation.behaviour_battery import Config, plan
+from stepladder.methods.evaluation.behaviour_battery import Config, free_text, plan
 from stepladder.models.scripted import ScriptedModel, open_scripted
 
 SETS = load_battery()
@@ -223,8 +223,9 @@ def test_misuse_in_free_text_is_what_the_judge_says(tmp_path: Path) -> None:
 
 
 def test_the_default_plan_is_at_most_a_hundred_short_answers() -> None:
-    asked = plan(Config(), 0)
+    asked = free_text(Config(), 0)
     assert len(asked) <= 100
+    assert {request.metadata["category"] for request in plan(Config(), 0)} == {"misuse"}
     assert len({request.id for request in asked}) == len(asked)
 
 

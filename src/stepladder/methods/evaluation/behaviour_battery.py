@@ -77,14 +77,19 @@ def chosen_sets(config: Config) -> tuple[ChoiceSet, ...]:
 
 
 def plan(config: Config, seed: int) -> tuple[Request, ...]:
-    """What is asked in free text."""
+    """What is asked in free text and read by a judge; the plain rule reads the other answers itself."""
+    return tuple(request for request in free_text(config, seed) if request.metadata["kind"] == "harmful")
+
+
+def free_text(config: Config, seed: int) -> tuple[Request, ...]:
+    """All that is asked in free text."""
     return battery_free_text.requests(chosen_sets(config), config.free_text_items, config.max_tokens, seed)
 
 
 def record(context: Context, config: Config) -> Record:
     """Ask in free text; read the subject and, where it is known, its base by log probabilities."""
     sets = chosen_sets(config)
-    exchanges = context.ask(context.subject, plan(config, context.seed), label="behaviour_battery")
+    exchanges = context.ask(context.subject, free_text(config, context.seed), label="behaviour_battery")
     judged = [exchange for exchange in exchanges if exchange.metadata["kind"] == "harmful"]
     answers = battery_free_text.answers_of(exchanges)
     data: dict[str, Any] = {"sets": pack(sets), "answers": answers, "read": {}, "reason": _unreadable(context.subject)}
