@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode leaves neighbours out of reach
+
+from rung_findings import calibrated, certificate, rung_findings, supported
 
 from stepladder.core import Baseline, Exchange, Finding, Interval, Measurement, Message, Record, Reply, Request, Verdict
 from stepladder.core.values import Cost
@@ -157,6 +163,7 @@ def make(text: str | None = None, title: str = "Run demo") -> ReportInput:
             "safeguards": guard_finding(),
             "find_again": attack_finding(0.2, "toy+guard"),
             "best_of_n_again": best_of_n_finding(0.02, "toy+guard"),
+            **rung_findings(),
         },
         records={
             "find": record("attack_library", find),
@@ -170,6 +177,9 @@ def make(text: str | None = None, title: str = "Run demo") -> ReportInput:
             GateRow("many-shot", None, "upper bound <= 0.2", "unmeasured", "31 of 60 unmeasured"),
         ],
         limits=("The judge is a list of patterns.",),
+        certificate=certificate(),
+        portfolio=supported(),
+        calibrated=calibrated(),
     )
 
 

@@ -217,7 +217,7 @@ def test_tables_and_headings_can_be_read_aloud(words: Words, page: str) -> None:
     assert words.tags.count("h1") == 1
     assert all(("scope" in tag) for tag in re.findall(r"<th\b[^>]*>", page))
     labels = re.findall(r'role="img" aria-label="([^"]*)"', page)
-    assert len(labels) == 5
+    assert len(labels) == 7
     assert all(len(label) > 40 for label in labels)
 
 
