@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stepladder.core import Access, Finding, Message, Record, Reply, Request, StepladderError
+from stepladder.core import Access, Finding, Message, ModelUnavailable, Record, Reply, Request, StepladderError
 from stepladder.methods.evaluation.ability import ability_items, correct, halves, spread
 from stepladder.methods.evaluation.contrasts import Change, excess_measurement
 from stepladder.methods.evaluation.sandbagging_elicitation import METHOD, Config
@@ -191,6 +191,19 @@ def test_where_likelihoods_are_given_the_likelier_answer_counts(found: Found) ->
     assert excess.interval.low <= 0.4 <= excess.interval.high
     assert finding.one("detection").labels["found"] == "yes"
     assert found(METHOD, USUAL, Likely(0.0), base=Likely(0.0)).one("detection").labels["found"] == "no"
+
+
+def test_examples_that_do_not_fit_the_model_leave_their_way_unmeasured(found: Found) -> None:
+    class Short(Likely):
+        def logprobs(self, pairs: Sequence[tuple[tuple[Message, ...], str]]) -> list[np.ndarray]:
+            if len(pairs[0][0]) > 1:
+                raise ModelUnavailable("does not fit")
+            return super().logprobs(pairs)
+
+    finding = found(METHOD, USUAL, Short(0.4), base=Short(0.0))
+    assert finding.one("accuracy", model="subject", condition="plain").value is not None
+    assert finding.one("excess_gain", condition="few_shot").value is None
+    assert finding.one("detection").labels["found"] == "unmeasured"
 
 
 def _tiny(folder: Path) -> Any:

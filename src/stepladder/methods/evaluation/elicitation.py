@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stepladder.core.method import Access, ChatModel, Context
+from stepladder.core.method import ChatModel, Context
 from stepladder.core.values import Message, Request
 from stepladder.methods.evaluation.ability import AbilityItem, correct
+from stepladder.methods.evaluation.likelihood import leads
 
 if TYPE_CHECKING:
     from stepladder.models.local.model import LocalModel
@@ -74,9 +75,8 @@ class Elicitor:
             for start in range(0, len(self.measured), BATCH):
                 items = self.measured[start : start + BATCH]
                 pairs = [((*before, *item.messages), ANSWER.format(text)) for item in items for text in self._rivals(item)]
-                means = [float(tokens.mean()) for tokens in model.logprobs(pairs)]
-                for right, wrong in zip(means[::2], means[1::2], strict=True):
-                    yield {"lead": right - wrong, "correct": float(right > wrong), "by_chance": 0.5}
+                for lead in leads(model, pairs):
+                    yield {"lead": lead, "correct": None if lead is None else float(lead > 0), "by_chance": 0.5}
                 advance(len(items))
 
     def _rivals(self, item: AbilityItem) -> tuple[str, str]:
@@ -122,11 +122,6 @@ def noise_name(strength: float) -> str:
 def conditions(noise: Sequence[float]) -> tuple[str, ...]:
     """All conditions but the plain one."""
     return (FEW_SHOT, FINETUNED, *(noise_name(strength) for strength in noise))
-
-
-def gives_likelihoods(model: ChatModel) -> bool:
-    """Whether the model says how likely a given reply is."""
-    return model.access >= Access.logprobs and callable(getattr(model, "logprobs", None))
 
 
 def _local(model: ChatModel) -> LocalModel | None:

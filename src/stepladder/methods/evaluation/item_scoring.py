@@ -7,7 +7,7 @@ from typing import Any
 
 from stepladder.core.method import ChatModel, Context
 from stepladder.core.values import Message, Request
-from stepladder.methods.evaluation.elicitation import gives_likelihoods
+from stepladder.methods.evaluation.likelihood import gives_likelihoods, leads
 from stepladder.methods.evaluation.written_items import WrittenItem
 
 Column = list[float | None]
@@ -30,8 +30,7 @@ def _by_likelihood(context: Context, model: Any, part: str, items: Sequence[Writ
         for start in range(0, len(items), 16):
             part_items = items[start : start + 16]
             pairs = [(item.messages, reply) for item in part_items for reply in (item.shows, item.other)]
-            means = [float(tokens.mean()) for tokens in model.logprobs(pairs)]
-            found += [shows - other for shows, other in zip(means[::2], means[1::2], strict=True)]
+            found += leads(model, pairs)
             advance(len(part_items))
     return found
 

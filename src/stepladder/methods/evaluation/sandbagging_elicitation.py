@@ -24,6 +24,7 @@ from stepladder.methods.evaluation import elicitation
 from stepladder.methods.evaluation.ability import ability_items, halves, spread
 from stepladder.methods.evaluation.contrasts import Change, excess_measurement, lower
 from stepladder.methods.evaluation.keeping import keep, require_at_least
+from stepladder.methods.evaluation.likelihood import gives_likelihoods
 from stepladder.stats import difference_measurement, rate_measurement
 
 MARGIN = 0.05
@@ -53,7 +54,7 @@ def record(context: Context, config: Config) -> Record:
     """Ask subject and base, where there is one, under every condition that their access allows."""
     examples, measured = halves(spread(ability_items(), config.items), context.seed)
     models = {"subject": context.subject} | {k: m for k, m in context.models.items() if k == "base"}
-    likely = all(map(elicitation.gives_likelihoods, models.values()))
+    likely = all(map(gives_likelihoods, models.values()))
     askers = [
         elicitation.Elicitor(context, config, part, model, examples, measured, likely) for part, model in models.items()
     ]
