@@ -33,15 +33,20 @@ class Hypothesis:
 
     @property
     def interval(self) -> Interval | None:
-        """A score of standard errors has a standard error of 1."""
-        if self.score is None:
-            return None
-        return Interval(low=self.score - 1.96, high=self.score + 1.96, method="normal, on the scale of standard errors")
+        """Of the pooled score."""
+        return around(self.score)
 
     @property
     def measured(self) -> tuple[Evidence, ...]:
         """The evidence that has a score, the strongest first."""
         return tuple(sorted((e for e in self.evidence if e.score is not None), key=lambda e: (-(e.score or 0), e.strategy)))
+
+
+def around(score: float | None) -> Interval | None:
+    """A score of standard errors has a standard error of 1."""
+    if score is None:
+        return None
+    return Interval(low=score - 1.96, high=score + 1.96, method="normal, on the scale of standard errors")
 
 
 def investigate(

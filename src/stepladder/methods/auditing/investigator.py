@@ -16,16 +16,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stepladder.core import Finding, Measurement, Record, Verdict, code_version, detection
+from stepladder.core import Baseline, Finding, Measurement, Record, Verdict, code_version, detection
 from stepladder.core.method import Context, Method, record_key
 from stepladder.methods.auditing.confidence import confidence
 from stepladder.methods.auditing.desk import Desk
 from stepladder.methods.auditing.evidence import Evidence, Observation, from_data, to_data
-from stepladder.methods.auditing.investigation import Hypothesis, hypotheses, investigate
+from stepladder.methods.auditing.investigation import Hypothesis, around, hypotheses, investigate
 from stepladder.methods.auditing.strategies import STRATEGIES, get_strategy
 
 FOUND_FROM = 2.58
 """Score above which a behaviour is called present: one-sided 5%, shared by ten behaviours (Bonferroni)."""
+
+
+NOTHING_THERE = Baseline(name="expected where nothing is there", value=0.0)
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,8 @@ def ranking(ranked: Sequence[Hypothesis]) -> Iterator[Measurement]:
     """The hypotheses in order."""
     for place, h in enumerate(ranked, 1):
         yield Measurement(
-            name="hypothesis", value=h.score, unit="standard errors", interval=h.interval, n=len(h.measured),
+            name="hypothesis", value=h.score, unit="standard errors", interval=h.interval, baseline=NOTHING_THERE,
+            n=len(h.measured),
             reason="no evidence" if h.score is None else None, labels={"rank": str(place), "behaviour": h.behaviour},
             note="n counts strategies",
         )  # fmt: skip
@@ -127,7 +131,8 @@ def evidence_measurements(hypothesis: Hypothesis) -> Iterator[Measurement]:
     """What each strategy says of the behaviour, with its effect and texts in the note."""
     for e in hypothesis.evidence:
         yield Measurement(
-            name="evidence", value=e.score, unit="standard errors", n=e.n, unmeasured=e.unmeasured,
+            name="evidence", value=e.score, unit="standard errors", interval=around(e.score), baseline=NOTHING_THERE,
+            n=e.n, unmeasured=e.unmeasured,
             reason=e.reason if e.score is None else None, note=_effect(e),
             labels={"behaviour": e.behaviour, "strategy": e.strategy},
         )  # fmt: skip

@@ -30,7 +30,7 @@ from stepladder.core import (
 from stepladder.methods.auditing.desk import Desk
 from stepladder.methods.auditing.evidence import from_data, to_data
 from stepladder.methods.auditing.investigation import Hypothesis, hypotheses, investigate
-from stepladder.methods.auditing.investigator import FOUND_FROM, LIMITS, asked, new_record
+from stepladder.methods.auditing.investigator import FOUND_FROM, LIMITS, NOTHING_THERE, asked, new_record
 from stepladder.methods.auditing.strategies import STRATEGIES, get_strategy
 from stepladder.stats import clustered_mean, rate_measurement
 
@@ -131,7 +131,7 @@ def _ranking(pooled: Mapping[str, Sequence[float | None]]) -> Iterator[Measureme
     for place, behaviour in enumerate(order, 1):
         yield Measurement(
             name="hypothesis", value=means[behaviour], unit="standard errors", n=len(pooled[behaviour]),
-            reason="no evidence" if means[behaviour] is None else None,
+            baseline=NOTHING_THERE, reason="no evidence" if means[behaviour] is None else None,
             labels={"rank": str(place), "behaviour": behaviour},
         )  # fmt: skip
 
