@@ -77,7 +77,7 @@ def dots(rows: Sequence[dict[str, Any]], title: str, width: int = 520) -> Any:
     base = alt.Chart(alt.InlineData(values=list(rows))).encode(
         y=alt.Y("group:N", sort=groups, title=None), yOffset=alt.YOffset("series:N", sort=series), color=_hue(series)
     )
-    shape = alt.Shape("series:N", sort=series, title=None)
+    shape = alt.Shape("series:N", scale=alt.Scale(domain=series), title=None)
     dot = base.mark_point(filled=True, size=80, opacity=1).encode(x=alt.X("value:Q", title=title), shape=shape)
     line = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     return alt.layer(line, dot).properties(width=width, height=alt.Step(17, **{"for": "offset"}))
@@ -91,7 +91,7 @@ def lines(rows: Sequence[dict[str, Any]], x: str, y: str, title: str = "", width
     base = alt.Chart(alt.InlineData(values=list(rows)), title=title).encode(x=alt.X("x:Q", title=x), color=_hue(series))
     band = base.mark_area(opacity=0.12).encode(y="low:Q", y2="high:Q")
     curve = base.mark_line(strokeWidth=2).encode(
-        y=alt.Y("value:Q", title=y), strokeDash=alt.StrokeDash("series:N", sort=series, title=None)
+        y=alt.Y("value:Q", title=y), strokeDash=alt.StrokeDash("series:N", scale=alt.Scale(domain=series), title=None)
     )
     return alt.layer(band, curve).properties(width=width, height=260)
 
@@ -104,4 +104,5 @@ def _hue(series: Sequence[str]) -> Any:
     import altair as alt
 
     values = [charts.colour(name) for name in COLOURS[: len(series)]]
-    return alt.Color("series:N", scale=alt.Scale(domain=list(series), range=values), title=None)
+    legend = alt.Legend(symbolOpacity=1, symbolStrokeWidth=2)
+    return alt.Color("series:N", scale=alt.Scale(domain=list(series), range=values), title=None, legend=legend)
