@@ -1,7 +1,7 @@
 """The figures of the page on reward over-optimisation; types in no figure.
 
-    python docs/_generate/rewards.py STORE    measure on the embedded model (STORE keeps the answers), then draw
-    python docs/_generate/rewards.py          draw again from docs/methods/reward_overoptimisation.json
+python docs/_generate/rewards.py STORE    measure on the embedded model (STORE keeps the answers), then draw
+python docs/_generate/rewards.py          draw again from docs/methods/reward_overoptimisation.json
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The figures of the pages on unlearning and on process and outcome; types in no figure.
 
-    python docs/_generate/unlearning.py STORE    measure on the embedded model (STORE keeps the answers), then draw
-    python docs/_generate/unlearning.py          draw again from docs/methods/{unlearning,process_outcome}.json
+python docs/_generate/unlearning.py STORE    measure on the embedded model (STORE keeps the answers), then draw
+python docs/_generate/unlearning.py          draw again from docs/methods/{unlearning,process_outcome}.json
 """
 
 from __future__ import annotations
