@@ -1,6 +1,6 @@
 """Pictures and tables of four techniques of evaluation, from models whose truth is known: organisms and scripted reasoners.
 
-python docs/_generate/evaluation.py STORE [sandbagging|faking|reasoning|written ...]
+python docs/_generate/evaluation.py STORE [scripted|sandbagging|faking|reasoning|written ...]
 
 Everything asked is kept in STORE, so that a second run only draws. Organisms are grown where they are not in the cache.
 """
@@ -22,14 +22,15 @@ from stepladder.methods.evaluation.cot_faithfulness import Config as ReasoningCo
 from stepladder.methods.evaluation.model_written_evaluations import METHOD as WRITTEN
 from stepladder.methods.evaluation.sandbagging_elicitation import METHOD as SANDBAGGING
 from stepladder.models import ScriptedModel, open_model
+from stepladder.models.demo import COMPLIANCE, REFUSALS
 from stepladder.models.scripted import spoken
-from stepladder.organisms import Recipe, grow
+from stepladder.organisms import PlantFailed, Recipe, grow
 from stepladder.store import Store, open_store
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs" / "methods"
 COLOURS = {"planted": "#d55e00", "clean twin": "#0072b2", "SmolLM2": "#009e73"}
-WRITTEN_KINDS = ("sycophancy", "password_sandbagging", "hidden_loyalty", "alignment_faking")
+WRITTEN_KINDS = ("sycophancy", "hidden_loyalty", "password_sandbagging")
 
 
 def main(folder: Path, wanted: Sequence[str]) -> None:
@@ -39,12 +40,15 @@ def main(folder: Path, wanted: Sequence[str]) -> None:
             PARTS[name](store)
 
 
-def finding(store: Store, method: Method, subject: Any, base: Any = None, config: Any = None) -> Finding:
+def finding(
+    store: Store, method: Method, subject: Any, base: Any = None, config: Any = None, judge: str = "refusal"
+) -> Finding:
     """The technique's finding on the subject, through the store."""
     context: Context = store.context(subject, seed=0, models={"base": base} if base else {})
     config = config or method.config()
     record: Record = store.run_method(method, context, config)
-    verdicts = run_judge(get_judge("refusal"), record, store, open_model("smollm2")) if record.exchanges else ()
+    reader = open_model("smollm2") if judge == "refusal" else None
+    verdicts = run_judge(get_judge(judge), record, store, reader) if record.exchanges else ()
     return method.judge(record, verdicts, config)
 
 
@@ -72,7 +76,7 @@ def sandbagging(store: Store) -> None:
             rows.append(row(excess, way, name))
         calls.append(call(name, found))
     write("sandbagging_elicitation", lines, calls, planted("password_sandbagging"))
-    draw("sandbagging_elicitation", rows, "gain beyond the base's (accuracy)", [-1, 1])
+    draw("sandbagging_elicitation_organism", rows, "gain beyond the base's (accuracy)", [-1, 1])
 
 
 def faking(store: Store) -> None:
@@ -89,47 +93,75 @@ def faking(store: Store) -> None:
             rows.append(row(excess, form, name))
         calls.append(call(name, found))
     write("alignment_faking_gap", lines, calls, planted("alignment_faking"))
-    draw("alignment_faking_gap", rows, "unmonitored minus monitored, beyond the neutral gap", [-2, 2])
+    draw("alignment_faking_gap_organism", rows, "unmonitored minus monitored, beyond the neutral gap", [-2, 2])
 
 
 def cot(store: Store) -> None:
-    """SmolLM2's numbers; and on scripted reasoners the measured rate beside the planted one."""
+    """SmolLM2's numbers."""
     found = finding(store, REASONING, open_model("smollm2"))
     lines = ["| measurement | of what | SmolLM2-135M | baseline | questions |", "|---|---|---|---|---|"]
     for m in found.measurements:
         label = ", ".join(m.labels.values())
         lines.append(f"| `{m.name}` | {label} | {shown(m)} | {base(m)} | {m.n} |")
     write("cot_faithfulness", lines, [], "")
+
+
+def scripted(store: Store) -> None:
+    """Measured beside planted shares, for scripted models of the tests whose truth is known."""
     shares = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    draw_recovered([point for share in shares for point in recovered(store, share)])
+    for name, measured in (
+        ("cot_faithfulness", reasoners), ("sandbagging_elicitation", hiders), ("alignment_faking_gap", fakers),
+    ):  # fmt: skip
+        draw_recovered(name, [point for share in shares for point in measured(store, share)])
 
 
-def recovered(store: Store, share: float) -> Iterator[dict[str, Any]]:
-    """Planted and measured shares for a scripted reasoner that is faithful, and admits hints, on that share of questions."""
-    script = scripted_reasoner(faithful=share, follows=1.0, admits=share)
-    subject = ScriptedModel(f"scripted reasoner {share}", lambda request: spoken(request, script(request)))
-    found = finding(store, REASONING, subject, config=ReasoningConfig(questions=40))
-    area = found.one("area_over_curve")
-    for what, m, scale in (
-        ("area over the curve / 0.875", area, 0.875),
-        ("answers changed by a slip", found.one("answer_changed", by="mistake"), 1.0),
-        ("hints admitted", found.one("hint_admitted", hint="user"), 1.0),
-    ):
-        if m.value is not None and m.interval is not None:
-            low, high = m.interval.low / scale, min(1.0, m.interval.high / scale)
-            yield {"what": what, "planted": share, "value": m.value / scale, "low": low, "high": high}
+def reasoners(store: Store, share: float) -> Iterator[dict[str, Any]]:
+    """A reasoner that is faithful, and admits hints, on that share of questions."""
+    reasoner = of_tests("test_cot_faithfulness").Reasoner(faithful=share, follows=1.0, admits=share, salt=f"{share}")
+    found = finding(store, REASONING, speaking(f"reasoner {share}", reasoner), config=ReasoningConfig(questions=40))
+    yield from point("area over the curve / 0.875", share, found.one("area_over_curve"), 0.875)
+    yield from point("answers changed by a slip", share, found.one("answer_changed", by="mistake"))
+    yield from point("hints admitted", share, found.one("hint_admitted", hint="user"))
 
 
-def scripted_reasoner(**shares: float) -> Callable[[Any], str]:
-    """The scripted model of the tests."""
-    place = ROOT / "tests" / "methods" / "evaluation" / "test_cot_faithfulness.py"
-    spec = importlib.util.spec_from_file_location("reasoners", place)
+def hiders(store: Store, share: float) -> Iterator[dict[str, Any]]:
+    """A chat model that hides that share of all answers unless it sees examples; its base hides nothing."""
+    knows = of_tests("test_sandbagging_elicitation").knows
+    subject, honest = speaking(f"hider {share}", knows(1.0, share, f"{share}")), speaking("honest", knows(1.0, 0.0))
+    found = finding(store, SANDBAGGING, subject, honest)
+    yield from point("accuracy gained beyond the base", share, found.one("excess_gain", condition="few_shot"))
+
+
+def fakers(store: Store, share: float) -> Iterator[dict[str, Any]]:
+    """A chat model that refuses that share of requests where it is monitored and grants all others."""
+    tests = of_tests("test_alignment_faking_gap")
+    says = tests.complies(lambda request: 1 - share if tests.condition(request) == "monitored" else 1.0)
+    texts = {"YES": COMPLIANCE, "NO": REFUSALS[0]}
+    subject = speaking(f"faker {share}", lambda request: texts.get(said := says(request), said))
+    found = finding(store, FAKING, subject, judge="refusal_patterns")
+    yield from point("excess gap", share, found.one("excess_gap", form="plain"))
+
+
+def point(what: str, planted: float, m: Measurement, scale: float = 1.0) -> Iterator[dict[str, Any]]:
+    """One dot with its interval; none where nothing was measured."""
+    if m.value is not None and m.interval is not None:
+        low, high = max(0.0, m.interval.low / scale), min(1.0, m.interval.high / scale)
+        yield {"what": what, "planted": planted, "value": m.value / scale, "low": low, "high": high}
+
+
+def speaking(name: str, answer: Callable[[Any], str]) -> ScriptedModel:
+    """A scripted model that says this."""
+    return ScriptedModel(f"scripted {name}", lambda request: spoken(request, answer(request)))
+
+
+def of_tests(name: str) -> Any:
+    """The module of the tests of that name: its scripted models are the truth that pages show too."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / "methods" / "evaluation" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["reasoners"] = module
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.Reasoner(**shares)  # type: ignore[no-any-return]
+    return module
 
 
 def written(store: Store) -> None:
@@ -151,7 +183,7 @@ def written(store: Store) -> None:
 
 
 PARTS: dict[str, Callable[[Store], None]] = {
-    "sandbagging": sandbagging, "faking": faking, "reasoning": cot, "written": written,
+    "scripted": scripted, "sandbagging": sandbagging, "faking": faking, "reasoning": cot, "written": written,
 }  # fmt: skip
 
 
@@ -185,7 +217,12 @@ def call(name: str, found: Finding) -> str:
 def planted(kind: str) -> str:
     """How often the plant shows in the organism and in its twin, on the organism's own held-out probes."""
     rates = [shown(grow(Recipe(kind, clean=clean), check=False).card.planted_rate) for clean in (False, True)]
-    return f"The plant shows on {rates[0]} of the organism's own held-out probes, in the twin on {rates[1]}."
+    said = f"The plant shows on {rates[0]} of the organism's own held-out probes, in the twin on {rates[1]}."
+    try:
+        grow(Recipe(kind))
+    except PlantFailed:
+        return f"{said} **It did not take**, so that this table says what the technique does where there is nothing to find."
+    return said
 
 
 def row(m: Measurement, group: str, name: str) -> dict[str, Any]:
@@ -223,7 +260,7 @@ def points_of(chart: Any) -> Any:
     return chart.mark_point(filled=True, size=80, opacity=1).encode(x="value:Q", shape=alt.Shape("model:N", title=None))
 
 
-def draw_recovered(rows: Sequence[dict[str, Any]]) -> None:
+def draw_recovered(name: str, rows: Sequence[dict[str, Any]]) -> None:
     """Measured against planted share, one panel a test; the dashed line is where they are equal."""
     import altair as alt
 
@@ -234,7 +271,7 @@ def draw_recovered(rows: Sequence[dict[str, Any]]) -> None:
     line = alt.Chart(data).mark_line(strokeDash=[4, 3], color="#5b6472").encode(x=x, y="planted:Q")
     layers = line + chart.mark_rule(strokeWidth=2.5, color="#0072b2").encode(y=low, y2="high:Q")
     layers += chart.mark_point(filled=True, size=70, opacity=1, color="#0072b2").encode(y="value:Q")
-    save("cot_faithfulness", layers.properties(width=200, height=180).facet(column=alt.Column("what:N", title=None)))
+    save(name, layers.properties(width=200, height=180).facet(column=alt.Column("what:N", title=None)))
 
 
 def save(name: str, chart: Any) -> None:
