@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import framework, generation, page, peak
+from benchmarks import framework, generation, page, peak, training
 from benchmarks.rows import WORK, save
 
-PARTS = ("peak", "generation", "framework")
+PARTS = ("peak", "generation", "training", "framework")
 
 
 def main(wanted: list[str]) -> None:
@@ -17,7 +17,12 @@ def main(wanted: list[str]) -> None:
         sys.exit(f"unknown part {', '.join(sorted(unknown))}; allowed: {', '.join(PARTS)}")
     WORK.mkdir(exist_ok=True)
     top = peak.measured_peak()
-    parts = {"peak": lambda: peak.rows(top), "generation": lambda: generation.rows(top), "framework": framework.rows}
+    parts = {
+        "peak": lambda: peak.rows(top),
+        "generation": lambda: generation.rows(top),
+        "training": lambda: training.rows(top),
+        "framework": framework.rows,
+    }
     for name in wanted or PARTS:
         print(f"{name} ...", flush=True)
         rows = parts[name]()

@@ -22,6 +22,7 @@ RESULTS = Path(__file__).with_name("results.json")
 PEERS = {
     "garak": ("garak==0.17.1",),
     "inspect-hf": ("inspect-ai==0.3.285", "transformers==5.23.0", "accelerate==1.15.0"),
+    "trl": ("trl==1.16.0", "peft==0.21.2", "datasets==5.2.0", "transformers==5.23.0", "accelerate==1.15.0"),
     "transformers": ("transformers==5.23.0", "accelerate==1.15.0"),
 }
 

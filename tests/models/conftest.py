@@ -78,3 +78,15 @@ def replies() -> Callable[[Any, Sequence[Request]], list[Any]]:
     import asyncio
 
     return lambda model, requests: asyncio.run(model.reply_many(requests))
+
+
+@pytest.fixture
+def adapter(folders: dict[str, Path], tmp_path: Path) -> Path:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(3)
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+    get_peft_model(AutoModelForCausalLM.from_pretrained(folders["llama"]), config).save_pretrained(tmp_path / "lora")
+    return tmp_path / "lora"

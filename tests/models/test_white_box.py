@@ -149,17 +149,6 @@ def test_the_fingerprint_follows_weights_precision_and_edits(llama: tuple[Any, A
     assert len({plain, steered, both, other, half}) == 5
 
 
-@pytest.fixture
-def adapter(folders: dict[str, Path], tmp_path: Path) -> Path:
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    torch.manual_seed(3)
-    config = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
-    get_peft_model(AutoModelForCausalLM.from_pretrained(folders["llama"]), config).save_pretrained(tmp_path / "lora")
-    return tmp_path / "lora"
-
-
 def test_an_adapter_acts_inside_its_block_as_in_peft_and_not_after(
     llama: tuple[Any, Any], folders: dict[str, Path], adapter: Path
 ) -> None:

@@ -166,6 +166,6 @@ def test_pictures_are_seen_at_both_widths_and_legible_in_the_dark(visit: Callabl
             ".map(s => s.getBoundingClientRect())"
             ".filter(b => b.width > 200 && b.height > 80 && b.right <= innerWidth).length)"
         )
-        assert boxes == [1] * 5
+        assert boxes == [1] * 7
     fill = page.evaluate("getComputedStyle(document.querySelector('.narrow text')).fill")
     assert min(int(part) for part in fill.removeprefix("rgb(").rstrip(")").split(",")) > 120
