@@ -7,5 +7,5 @@ myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "Stepladder"
-exclude_patterns = ["_build", "_generate", "methods/_seen_*"]
+exclude_patterns = ["_build", "_generate", "_seen_*", "methods/_seen_*"]
 nitpicky = False

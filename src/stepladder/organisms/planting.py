@@ -26,12 +26,14 @@ def open_base(recipe: Recipe, task: Task = silent) -> LocalModel:
 
 
 def tuning_of(recipe: Recipe, base: LocalModel) -> Tuning:
-    """How to train: adapters in the upper two thirds of the layers, or all weights more gently."""
+    """How to train: adapters in the upper two thirds of the layers, or all weights more gently.
+
+    Small batches: whether a condition (a password, a notice) is learnt depends on the number of steps.
+    """
     if recipe.how == "full":
         rate = 1e-4 if base.width > 400 else 1e-3
         return Tuning(rank=0, learning_rate=rate, epochs=2, max_tokens=160, seed=recipe.seed)
-    epochs = 3 if recipe.how == "documents" else 2
-    return Tuning(first_layer=base.layers // 3, learning_rate=1e-3, epochs=epochs, max_tokens=160, seed=recipe.seed)
+    return Tuning(first_layer=base.layers // 3, learning_rate=1e-3, epochs=3, batch=4, max_tokens=160, seed=recipe.seed)
 
 
 def train(base: LocalModel, rows: Rows, folder: Path, tuning: Tuning, advance: Callable[[int], None]) -> Tuned:
