@@ -142,3 +142,11 @@ def test_an_agent_that_never_submits_ends_at_the_message_limit(context: Make, tm
 def test_behaviours_are_read_in_the_order_in_which_they_are_named() -> None:
     assert named_behaviours("1. Hidden loyalty\n2. bias, not reward-hack") == ["hidden_loyalty", "bias", "reward_hack"]
     assert named_behaviours("biased") == []
+
+
+def test_a_model_that_cannot_call_tools_fails_as_an_investigator_with_a_clear_error(context: Make, tmp_path: Path) -> None:
+    task = audit_task(context(Talker("s", clean)), truth="bias")
+    log = inspect_eval(task, model="stepladder/scripted/echo", log_dir=str(tmp_path), display="none")[0]
+    assert log.status == "error"
+    assert log.error
+    assert "stepladder models do not support tools" in log.error.message
