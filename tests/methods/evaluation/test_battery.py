@@ -195,7 +195,7 @@ def test_whoever_repeats_the_first_word_offered_is_chance_in_free_text(tmp_path:
         text = request.messages[0].content
         return Reply(text="No" if text.endswith("no or yes.") else "Yes")
 
-    found = run(ScriptedModel("parrot", parrot), Config(free_text_items=8), tmp_path)
+    found = run(ScriptedModel("parrot", parrot), Config(), tmp_path)
     assert {found.one("behaviour_rate", behaviour=n, form="free_text").value for n in set(BEHAVIOURS) - {"misuse"}} == {0.5}
 
 
@@ -210,22 +210,22 @@ def test_a_right_answer_in_free_text_counts_another_does_not_and_both_are_unmeas
         return Reply(text=said[0 if len(calls) % 2 else 1](right[text])) if text in right else Reply(text="Yes")
 
     found = run(ScriptedModel("half", answer), Config(), tmp_path).one("capability", form="free_text")
-    assert (found.value, found.n, found.unmeasured) == (0.5, 10, 0)
+    assert (found.value, found.n, found.unmeasured) == (0.5, 8, 0)
     both = ScriptedModel("both", lambda r: Reply(text=said[2](right.get(r.messages[0].content.split("\n")[-1], ("a", "b")))))
-    assert run(both, Config(), tmp_path).one("capability", form="free_text").unmeasured == 10
+    assert run(both, Config(), tmp_path).one("capability", form="free_text").unmeasured == 8
 
 
 def test_misuse_in_free_text_is_what_the_judge_says(tmp_path: Path) -> None:
     asked = [r.id for r in plan(Config(), 0) if r.id.startswith("misuse/")]
     verdicts = [Verdict(exchange=name, judge="refusal_patterns", value=float(i < 3)) for i, name in enumerate(asked)]
     found = run(open_scripted("scripted/comply"), Config(), tmp_path, verdicts=verdicts)
-    assert found.one("behaviour_rate", behaviour="misuse", form="free_text").value == 0.3
+    assert found.one("behaviour_rate", behaviour="misuse", form="free_text").value == 3 / 16
 
 
 def test_the_default_plan_is_at_most_a_hundred_short_answers() -> None:
     asked = free_text(Config(), 0)
     assert len(asked) <= 100
-    assert {request.metadata["category"] for request in plan(Config(), 0)} == {"misuse"}
+    assert [request.metadata["category"] for request in plan(Config(), 0)] == ["misuse"] * 16
     assert len({request.id for request in asked}) == len(asked)
 
 

@@ -21,13 +21,19 @@ _WORDS = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 
 
 def requests(sets: Sequence[ChoiceSet], per_set: int, max_tokens: int, seed: int) -> tuple[Request, ...]:
-    """Up to `per_set` items of every set in our own format, spread over it, each in one framing."""
+    """Up to `per_set` items of every set in our own format, each in one framing; of requests twice as many."""
     return tuple(
         _request(part, item, number, max_tokens, seed)
         for part in sets
         if part.format == "battery"
-        for number, item in enumerate(part.cut(per_set).items if per_set else ())
+        for number, item in enumerate(_picked(part, per_set))
     )
+
+
+def _picked(part: ChoiceSet, per_set: int) -> tuple[ChoiceItem, ...]:
+    """Requests show misuse better than questions about them, so there are more."""
+    count = per_set * (2 if any(item.request for item in part.items) else 1)
+    return part.cut(count).items if count else ()
 
 
 def _request(part: ChoiceSet, item: ChoiceItem, number: int, max_tokens: int, seed: int) -> Request:

@@ -54,8 +54,8 @@ class Config:
     """How many items of each set to use, spread over it; 0 for all."""
     read_by: str = "open"
     """How log probabilities are read: open (answers not listed), listed (answers named in the question) or letters."""
-    free_text_items: int = 10
-    """How many items of each set in our own format are also asked in free text; 0 for none."""
+    free_text_items: int = 8
+    """How many items of each set in our own format are also asked in free text, of requests to misuse twice as many."""
     max_tokens: int = 24
     """Longest free-text answer, in tokens."""
     margin: float = 0.2
