@@ -31,6 +31,8 @@ def main(arguments: list[str]) -> None:
         (DOCS / f"calibration_{name}.svg").write_text(svg(spec), "utf-8")
         pictures.append(f"![{CAPTIONS[name]}](calibration_{name}.svg)\n\n{CAPTIONS[name]}\n\n")
     text = "".join(pictures) + _table(matrix) + _notes(matrix) + f"\nMeasured on {matrix.date}.\n"
+    if not matrix.calibrations:
+        text = "No results ship with this version: nothing has been measured on its code yet.\n"
     (DOCS / "_seen_calibration.md").write_text(text, "utf-8")
 
 
