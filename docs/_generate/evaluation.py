@@ -190,7 +190,7 @@ PARTS: dict[str, Callable[[Store], None]] = {
 def shown(m: Measurement) -> str:
     """Value and interval."""
     if m.value is None:
-        return f"unmeasured: {m.reason}"
+        return f"unmeasured: {str(m.reason).partition(':')[0]}"
     ends = f" [{m.interval.low:.2f}, {m.interval.high:.2f}]" if m.interval else ""
     return f"{m.value:.2f}{ends}"
 
@@ -257,7 +257,8 @@ def points_of(chart: Any) -> Any:
     """The dots of a forest plot, told apart by shape too."""
     import altair as alt
 
-    return chart.mark_point(filled=True, size=80, opacity=1).encode(x="value:Q", shape=alt.Shape("model:N", title=None))
+    shape = alt.Shape("model:N", sort=None, legend=None)
+    return chart.mark_point(filled=True, size=80, opacity=1).encode(x="value:Q", shape=shape)
 
 
 def draw_recovered(name: str, rows: Sequence[dict[str, Any]]) -> None:
