@@ -12,6 +12,7 @@ same rows, settings and seed is the same on the same machine.
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import os
 import shutil
@@ -176,14 +177,21 @@ def finetune(
     if not rows:
         raise DataError("training", "nothing to train on: no example has a completion that fits")
     started = time.perf_counter()
+    losses = _trained(subject, rows, folder, tuning, objective, advance)
+    gc.collect()  # modules refer to each other: a gigabyte would stay until some later collection
+    tokens = sum(len(row) for step in _schedule(rows, tuning) for i in step for row in rows[i])
+    return Tuned(folder, tuning.rank == 0, tuple(losses), tokens, time.perf_counter() - started, truncated)
+
+
+def _trained(
+    subject: LocalModel, rows: list[Item], folder: Path, tuning: Tuning, objective: Objective, advance: Callable[[int], None]
+) -> list[float]:
+    """Train a copy of the weights, write what was learned, and let the copy go."""
     model = _trainable(subject, tuning)
     net = Net(model, tuning.rank == 0, loading.device_and_dtype(subject.precision)[1])
     losses = _train(net, rows, tuning, objective, advance)
-    steps = list(_schedule(rows, tuning))
-    seconds = time.perf_counter() - started
     _keep(model, folder, subject, tuning)
-    tokens = sum(len(row) for step in steps for i in step for row in rows[i])
-    return Tuned(folder, tuning.rank == 0, tuple(losses), tokens, seconds, truncated)
+    return losses
 
 
 def _train(net: Net, rows: list[Item], tuning: Tuning, objective: Objective, advance: Callable[[int], None]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from stepladder.models.local.edits import Edit, check_place, patching, steering
 from stepladder.models.local.embedded import cache_folder
 from stepladder.models.local.generate import Continuation, generate
 from stepladder.models.local.history import History
+from stepladder.models.local.replies import fits, reply_of
 from stepladder.models.local.sampling import Job
 from stepladder.models.local.worker import Desk, Worker
 
@@ -106,10 +108,11 @@ class LocalModel:
         `bias` is added to the logits of those token ids before choosing.
         """
         trunk, job, start = self._trunk(), self.job(request, bias), time.perf_counter()
-        if not self._fits(job, trunk):
-            return self._reply(job, None, 0.0, trunk.context), ()
+        if not fits(job, trunk.context):
+            return self._reply(job, None, 0.0, trunk), ()
         result = await self._desk.ask((self._adapters, self._edits), job)
-        return self._reply(job, result, time.perf_counter() - start, trunk.context), self._pieces(result)
+        pieces = self.chat_format.tokenizer.convert_ids_to_tokens(result.tokens)
+        return self._reply(job, result, time.perf_counter() - start, trunk), tuple(pieces)
 
     # --- white box ---
 
@@ -175,8 +178,6 @@ class LocalModel:
         finally:
             self._adapters = before
 
-    # --- for training ---
-
     def weights(self, attention: str = "sdpa") -> Any:
         """A copy of the transformers model in float32 with the adapters merged in, to train or to take apart."""
         from stepladder.models.local.adapters import merge
@@ -228,9 +229,15 @@ class LocalModel:
         from stepladder.models.local.decoder import LlamaTrunk, supports
         from stepladder.models.local.generic import GenericTrunk
 
-        model = self.weights()
         device, dtype = self._placed
-        return self._run(lambda: (LlamaTrunk if supports(model.config) else GenericTrunk)(model, dtype, device))
+
+        def build() -> Trunk:
+            model = self.weights()
+            return (LlamaTrunk if supports(model.config) else GenericTrunk)(model, dtype, device)
+
+        trunk = self._run(build)
+        gc.collect()  # transformers' modules refer to each other: half a gigabyte would stay until some later collection
+        return trunk
 
     def _run(self, work: Callable[[], T]) -> T:
         return self._worker.run(lambda: _inference(work))
@@ -247,23 +254,16 @@ class LocalModel:
     def _replies(self, trunk: Trunk, requests: Sequence[Request], edits: tuple[Edit, ...], history: History) -> list[Reply]:
         start = time.perf_counter()
         jobs = [self.job(request) for request in requests]
-        fitting = [i for i, job in enumerate(jobs) if self._fits(job, trunk)]
+        fitting = [i for i, job in enumerate(jobs) if fits(job, trunk.context)]
         done = _inference(lambda: generate(trunk, [jobs[i] for i in fitting], self._ends, edits, history))
         seconds = (time.perf_counter() - start) / max(len(requests), 1)
         found = dict(zip(fitting, done, strict=True))
-        return [self._reply(job, found.get(i), seconds, trunk.context) for i, job in enumerate(jobs)]
+        return [self._reply(job, found.get(i), seconds, trunk) for i, job in enumerate(jobs)]
 
     def _serve(self, setting: Hashable, jobs: Sequence[Job]) -> list[Continuation]:
         adapters, edits = cast("tuple[Stack, tuple[Edit, ...]]", setting)
         trunk, history = self._trunks[adapters], self._history[adapters]
         return _inference(lambda: generate(trunk, jobs, self._ends, edits, history))
-
-    @staticmethod
-    def _fits(job: Job, trunk: Trunk) -> bool:
-        return len(job.prompt) + job.max_tokens <= trunk.context
-
-    def _pieces(self, result: Continuation) -> tuple[str, ...]:
-        return tuple(self.chat_format.tokenizer.convert_ids_to_tokens(result.tokens))
 
     def job(self, request: Request, bias: Mapping[int, float] | None = None) -> Job:
         """The request in tokens."""
@@ -272,18 +272,8 @@ class LocalModel:
         again = "user" in roles and "assistant" in roles[: len(roles) - roles[::-1].index("user")]
         return Job(prompt, request.max_tokens, request.temperature, request.seed, bias or {}, again)
 
-    def _reply(self, job: Job, result: Continuation | None, seconds: float, context: int) -> Reply:
-        if result is None:
-            error = f"a prompt of {len(job.prompt)} tokens and {job.max_tokens} new ones do not fit the context of {context}"
-            return Reply(error=error, tokens_in=len(job.prompt))
-        return Reply(
-            text=self.chat_format.text(result.tokens),
-            stop_reason=result.stop_reason,
-            tokens_in=len(job.prompt),
-            tokens_out=len(result.tokens),
-            seconds=seconds,
-            logprobs=tuple(result.logprobs),
-        )
+    def _reply(self, job: Job, result: Continuation | None, seconds: float, trunk: Trunk) -> Reply:
+        return reply_of(job, result, self.chat_format.text(result.tokens) if result else "", seconds, trunk.context)
 
     def _fitting(self, tokens: list[int]) -> list[int]:
         if len(tokens) > self.context:
