@@ -22,6 +22,7 @@ from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, Value,
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from stepladder.methods import CATALOGUE, get_method
+from stepladder.methods.auditing.agents import investigator_agent as investigator_agent  # a task: found by Inspect here
 
 if TYPE_CHECKING:
     from stepladder.core import Exchange, Message, Request
