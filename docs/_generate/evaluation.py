@@ -178,8 +178,16 @@ def written(store: Store) -> None:
             cells = [shown(m), base(m), calls[behaviour], ", ".join(others) or "none"]
             lines.append(f"| {kind} | {name} | {' | '.join(cells)} |")
             rows.append(row(m, kind, name))
-    write("model_written_evaluations", lines, [], "")
+    write("model_written_evaluations", lines, [], small_helper(store))
     draw("model_written_evaluations", rows, "AUROC of the items, subject against base", [0, 1], chance=0.5)
+
+
+def small_helper(store: Store) -> str:
+    """What the filters leave of the items that SmolLM2 writes."""
+    model, config = open_model("smollm2"), WRITTEN.config(behaviour="sycophancy")
+    context = store.context(model, seed=0, helper=model)
+    found = WRITTEN.judge(store.run_method(WRITTEN, context, config), (), config)
+    return f"SmolLM2-135M as the helper, asked for items on sycophancy: {found.one('items_kept').note}."
 
 
 PARTS: dict[str, Callable[[Store], None]] = {
