@@ -47,7 +47,7 @@ def rung_findings() -> dict[str, Finding]:
         "assess_again": _finding(
             "behaviour_battery",
             _share("behaviour_rate", 24, 60, **behaviour),
-            _points("behaviour_rate_change", -0.1, **behaviour),
+            _points("behaviour_change", -0.1, behaviour="sycophancy"),
         ),
         "audit": _finding(
             "investigator",

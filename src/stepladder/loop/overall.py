@@ -73,7 +73,7 @@ def _successes(measured: Measured) -> dict[str, float | None]:
 def _capability(stages: Mapping[str, Measured]) -> Measurement:
     found: Sequence[Measurement] = ()
     if "assess_again" in stages:
-        found = stages["assess_again"].finding.select("capability_change")
+        found = stages["assess_again"].finding.select("capability_change", behaviour="capability")
     if found:
         return found[0].model_copy(update={"labels": {}})
     return Measurement(

@@ -21,6 +21,8 @@ CHECKS = {
 }
 ASSESSED = ("behaviour_rate", "capability", "order_bias", "framing_gap")
 """Measurements of the battery that stand beside each other before and after."""
+CHANGES = {"behaviour_rate": "behaviour_change", "capability": "capability_change"}
+"""What the paired change of each is called; it is formed from the log probabilities of the default reading."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +65,17 @@ def assessment(findings: Mapping[str, Finding]) -> tuple[Comparison, ...]:
     first, again = findings.get("assess"), findings.get("assess_again")
     if first is None:
         return ()
-    rows = []
-    for m in first.measurements:
-        if m.name not in ASSESSED:
-            continue
-        cells = {"before": m}
-        for key, name in (("after", m.name), ("change", f"{m.name}_change")):
-            found = [other for other in again.select(name, **m.labels) if other.labels == m.labels] if again else []
-            cells |= {key: found[0]} if found else {}
-        rows.append(Comparison(f"{words(m.name)}: {label_words(m.labels)}" if m.labels else words(m.name), cells))
-    return tuple(rows)
+    return tuple(_compared(m, again) for m in first.measurements if m.name in ASSESSED)
+
+
+def _compared(m: Measurement, again: Finding | None) -> Comparison:
+    cells = {"before": m}
+    if again is not None:
+        cells |= {"after": other for other in again.select(m.name, **m.labels) if other.labels == m.labels}
+        if m.labels.get("form", "logprob") == "logprob" and m.labels.get("reading", "open") == "open":
+            about = {"behaviour": m.labels.get("behaviour", "")}
+            cells |= {"change": other for other in again.select(CHANGES.get(m.name, ""), **about)}
+    return Comparison(f"{words(m.name)}: {label_words(m.labels)}" if m.labels else words(m.name), cells)
 
 
 def audit(report: Report) -> tuple[tuple[str, Measurement, CalibratedLine | None], ...]:
