@@ -69,12 +69,10 @@ def assessment(findings: Mapping[str, Finding]) -> tuple[Comparison, ...]:
 
 
 def _compared(m: Measurement, again: Finding | None) -> Comparison:
-    cells = {"before": m}
-    if again is not None:
-        cells |= {"after": other for other in again.select(m.name, **m.labels) if other.labels == m.labels}
-        if m.labels.get("form", "logprob") == "logprob" and m.labels.get("reading", "open") == "open":
-            about = {"behaviour": m.labels.get("behaviour", "")}
-            cells |= {"change": other for other in again.select(CHANGES.get(m.name, ""), **about)}
+    after = [other for other in again.select(m.name, **m.labels) if other.labels == m.labels] if again else []
+    plain = m.labels.get("form", "logprob") == "logprob" and m.labels.get("reading", "open") == "open"
+    change = again.select(CHANGES.get(m.name, ""), behaviour=m.labels.get("behaviour", "")) if again and plain else ()
+    cells = {"before": m} | dict(zip(("after",), after, strict=False)) | dict(zip(("change",), change, strict=False))
     return Comparison(f"{words(m.name)}: {label_words(m.labels)}" if m.labels else words(m.name), cells)
 
 
