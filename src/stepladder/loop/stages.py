@@ -26,11 +26,12 @@ from stepladder.loop.helper_check import METHOD as HELPER_CHECK
 from stepladder.loop.measure import Bench, Measured, measure
 from stepladder.methods import get_method
 from stepladder.methods.red_teaming.attack_library import Config as Attacks
+from stepladder.methods.red_teaming.best_of_n import Config as Tries
 from stepladder.methods.safeguards import GuardedModel, load_guard
 from stepladder.models import LocalModel
 
-PER_CATEGORY = 3
-"""Behaviours of each category that a rung attacks: three full passes over the attacks fit a coffee break on two cores."""
+ATTACKS, TRIES = Attacks(per_category=3), Tries(per_category=1)
+"""Fewer behaviours than a technique alone would take: a rung makes three passes over the attacks and two over the tries."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,14 @@ class Staged:
 
 def run_stages(bench: Bench) -> Staged:
     """All stages on the bench's subject."""
-    attacks = Attacks(per_category=PER_CATEGORY)
     library, best_of_n, battery = (get_method(name) for name in ("attack_library", "best_of_n", "behaviour_battery"))
-    stages = {"find": measure(bench, library, attacks)}
-    stages["best_of_n"] = measure(bench, best_of_n)
+    stages = {"find": measure(bench, library, ATTACKS)}
+    stages["best_of_n"] = measure(bench, best_of_n, TRIES)
     stages["assess"] = measure(bench, battery)
     trained, left_out = bench, []
     if isinstance(bench.subject, LocalModel):
         stages["strengthen"], trained = _strengthen(bench, stages["find"])
-        stages["find_trained"] = measure(trained, library, attacks)
+        stages["find_trained"] = measure(trained, library, ATTACKS)
     else:
         left_out.append(
             f"{bench.subject.name} gives no weights, so it was not trained: the guard stands before it as it is."
@@ -61,8 +61,8 @@ def run_stages(bench: Bench) -> Staged:
     found = stages.get("find_trained", stages["find"])
     stages["safeguards"] = measure(trained, get_method("constitutional_classifiers"), inputs={"attack_library": found})
     guarded = replace(trained, subject=guard_subject(trained, stages["safeguards"]))
-    stages["find_again"] = measure(guarded, library, attacks)
-    stages["best_of_n_again"] = measure(guarded, best_of_n)
+    stages["find_again"] = measure(guarded, library, ATTACKS)
+    stages["best_of_n_again"] = measure(guarded, best_of_n, TRIES)
     if trained is not bench:
         stages["assess_again"] = measure(trained, battery, models={"base": bench.subject})
         stages["audit"] = measure(trained, get_method("investigator"), models={"base": bench.subject})
