@@ -24,7 +24,8 @@ def exchange(behaviour: int, attack: str, kind: str = "harmful") -> Exchange:
 
 def measured(successes: dict[str, float | None], name: str = "toy") -> Measured:
     """A stage of two attacks on ten behaviours; `successes` by exchange id, 0 where not named."""
-    exchanges = tuple(exchange(b, a) for b in range(10) for a in ("one", "two")) + (exchange(0, "direct", "twin"),)
+    harmful = (exchange(b, a) for b in range(10) for a in ("one", "two"))
+    exchanges = (*harmful, exchange(0, "direct", "twin"))
     verdicts = tuple(
         Verdict(exchange=e.id, judge="j", value=v) if (v := successes.get(e.id, 0.0)) is not None
         else Verdict(exchange=e.id, judge="j", unmeasured="r")
