@@ -33,7 +33,7 @@ def tuning_of(recipe: Recipe, base: LocalModel) -> Tuning:
     if recipe.how == "full":
         rate = 1e-4 if base.width > 400 else 1e-3
         return Tuning(rank=0, learning_rate=rate, epochs=2, max_tokens=160, seed=recipe.seed)
-    return Tuning(first_layer=base.layers // 3, learning_rate=1e-3, epochs=3, batch=4, max_tokens=160, seed=recipe.seed)
+    return Tuning(first_layer=base.layers // 3, learning_rate=2e-3, epochs=3, batch=4, max_tokens=160, seed=recipe.seed)
 
 
 def train(base: LocalModel, rows: Rows, folder: Path, tuning: Tuning, advance: Callable[[int], None]) -> Tuned:
