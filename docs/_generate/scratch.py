@@ -85,16 +85,18 @@ def _chart(grown: Sequence[Grown]) -> charts.Spec:
         scale=alt.Scale(domain=["organism", "clean twin"], range=[charts.colour("before"), charts.colour("after")]),
         legend=alt.Legend(title=None, orient="top"),
     )
-    base = alt.Chart(alt.InlineData(values=data)).encode(
-        y=alt.Y("size:N", title=None, sort=[*SIZES, "adder"]), color=colours
-    )
+    base = alt.Chart().encode(y=alt.Y("size:N", title=None, sort=[*SIZES, "adder"]), color=colours)
     x = alt.X(
         "value:Q", title="held-out probes that show the behaviour", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")
     )
     rule = base.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q")
     dots = base.mark_point(filled=True, size=80, opacity=1).encode(x=x, shape=alt.Shape("who:N", legend=None))
-    row = alt.Row("kind:N", title=None, header=alt.Header(labelAngle=0, labelAlign="left"), spacing=6)
-    chart = alt.layer(rule, dots).properties(width=charts.WIDE - 260, height=alt.Step(18)).facet(row=row)
+    row = alt.Row("kind:N", title=None, header=alt.Header(labelAngle=0, labelAlign="left"))
+    chart = (
+        alt.layer(rule, dots)
+        .properties(width=charts.WIDE - 260, height=alt.Step(18))
+        .facet(row=row, spacing=6, data=alt.InlineData(values=data))
+    )
     return dict(chart.resolve_scale(y="independent").configure_view(stroke=None).to_dict())
 
 
