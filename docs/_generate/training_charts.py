@@ -104,5 +104,5 @@ def _hue(series: Sequence[str]) -> Any:
     import altair as alt
 
     values = [charts.colour(name) for name in COLOURS[: len(series)]]
-    legend = alt.Legend(symbolOpacity=1, symbolStrokeWidth=2)
+    legend = alt.Legend(symbolOpacity=1, symbolStrokeWidth=2, labelLimit=0)
     return alt.Color("series:N", scale=alt.Scale(domain=list(series), range=values), title=None, legend=legend)
