@@ -17,7 +17,7 @@ from pathlib import Path
 from stepladder.calibration.examine import Specimen, examine
 from stepladder.calibration.plan import Plan, behaviour_of, cell_key, subjects, version
 from stepladder.calibration.values import Cell, Detector, Outcome
-from stepladder.core import BudgetExceeded, Finding, Measurement, Method, StoreError, Task
+from stepladder.core import BudgetExceeded, Finding, Measurement, Method, StepladderError, StoreError, Task
 from stepladder.core.detection import ABSENT, FOUND
 from stepladder.judges import Judge, get_judge
 from stepladder.models import open_model
@@ -55,7 +55,9 @@ def fill(store: Store, plan: Plan, grow: Grow) -> None:
     total, missing = (sum(map(len, cells.values())) for cells in (work, todo))
     with store.task(f"calibrate, {total - missing} of {total} cells known", missing) as advance:
         for recipe, cells in todo.items():
-            if cells and not (recipe.clean and _refused(work[subjects(recipe)[0]], known)):
+            if recipe.clean and _refused(work[subjects(recipe)[0]], known):
+                advance(len(cells))
+            elif cells:
                 for cell in _measured(store, plan.judge, recipe, cells, grow):
                     store.save_calibration(CELL, cell.key, cell)
                     known[cell.key] = cell
@@ -173,6 +175,6 @@ def parameters(organism: Organism) -> int | None:
 
 
 def _words(error: Exception) -> str:
-    """One line about what went wrong."""
+    """One line about what went wrong; an error that no user was meant to see is named."""
     line = " ".join(str(error).split()) or "no message"
-    return f"{type(error).__name__}: {line}"[:300]
+    return (line if isinstance(error, StepladderError) else f"{type(error).__name__}: {line}")[:300]

@@ -1,4 +1,4 @@
-"""The matrix in words: one row for each technique and behaviour."""
+"""The matrix in words: one row for each technique and behaviour; `seen` counts organisms and twins with a call."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from stepladder.calibration.values import Calibration, Group, Matrix
 from stepladder.core import Measurement
 
 COLUMNS = (
-    "technique", "behaviour", "organisms/twins", "sensitivity", "specificity", "AUROC", "shuffled p", "no call", "refused",
+    "technique", "behaviour", "seen", "sensitivity", "specificity", "AUROC", "shuffled p", "no call",
 )  # fmt: skip
 
 
@@ -33,10 +33,10 @@ def counts(calibration: Calibration) -> Group:
 
 
 def shown(m: Measurement | None) -> str:
-    """A figure with its interval: "0.80 [0.40, 0.95]"; "unmeasured" where there is none."""
+    """A figure with its interval: "0.80 [0.40, 0.95]", "0.80 [?]" where none can be formed, or "unmeasured"."""
     if m is None or m.value is None:
         return "unmeasured"
-    return f"{m.value:.2f}" + (f" [{m.interval.low:.2f}, {m.interval.high:.2f}]" if m.interval else " (no interval)")
+    return f"{m.value:.2f}" + (f" [{m.interval.low:.2f}, {m.interval.high:.2f}]" if m.interval else " [?]")
 
 
 def _row(calibration: Calibration) -> tuple[str, ...]:
@@ -48,7 +48,6 @@ def _row(calibration: Calibration) -> tuple[str, ...]:
         shown(calibration.one("sensitivity")),
         shown(calibration.one("specificity")),
         shown(calibration.one("auroc")),
-        "unmeasured" if p_value is None or p_value.value is None else f"{p_value.value:.2g}",
+        "-" if p_value is None or p_value.value is None else f"{p_value.value:.2g}",
         str(group.unmeasured + group.unmeasured_twins + group.failed),
-        str(group.refused),
     )
