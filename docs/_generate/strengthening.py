@@ -26,6 +26,11 @@ NAMES = {
     "harmful": "harmful requests", "preferences": "DPO on preferences",
 }  # fmt: skip
 
+PICTURES = {
+    "adversarial_training": "![Attack success before, after, and under the alternatives](adversarial_training.svg)\n",
+    "constitutional_ai": "![Harmful and harmless requests answered at every stage](constitutional_ai.svg)\n",
+}
+
 
 def finding(method: Method, store: str | None) -> Finding:
     """Measured with the default configuration and judge in `store`, or read from the page's own file."""
@@ -51,7 +56,8 @@ def adversarial(seen: Finding) -> None:
     head = "what|before|after|change, points|direct requests only, change|system prompt only, change"
     write(
         "adversarial_training",
-        "\n".join(["Attack success:\n", table(head, changes), "Refusals of harmless requests:\n", table(head, kinds),
+        "\n".join([PICTURES["adversarial_training"], "Attack success:\n", table(head, changes),
+                   "Refusals of harmless requests:\n", table(head, kinds),
                    "Capability pairs right:\n", table(head, [_changes(seen, "capability", {})]),
                    _validation(seen), "\n" + _limits(seen)]),
     )  # fmt: skip
@@ -107,7 +113,7 @@ def constitutional(seen: Finding) -> None:
     spent = [[NAMES[m.labels["stage"]], f"{m.value:,.0f}", str(m.n)] for m in seen.select("tokens_trained")]
     write(
         "constitutional_ai",
-        "\n".join([table(head, lines), table("stage|tokens|rows or pairs", spent),
+        "\n".join([PICTURES["constitutional_ai"], table(head, lines), table("stage|tokens|rows or pairs", spent),
                    f"AI preferences that chose the reply known to be better: {shown(agreement)}, n = {agreement.n} "
                    f"({agreement.note}); guessing 50%.\n", _limits(seen)]),
     )  # fmt: skip
@@ -124,7 +130,10 @@ def _stages(seen: Finding, name: str, words: str, kind: str) -> list[str]:
 def _limits(seen: Finding) -> str:
     """What this run in particular shows: the first of its limits."""
     own = [text for text in seen.limits if text not in _general(seen)]
-    return "\n".join(f"- {text}" for text in own) + f"\n\nJudge `{seen.judge}`, SmolLM2-135M, seed 0; 95% intervals.\n"
+    return (
+        "\n".join(f"- {text}" for text in own)
+        + f"\n\nJudge `{seen.judge}`, subject `{seen.subject}`, seed 0; 95% intervals.\n"
+    )
 
 
 def _general(seen: Finding) -> tuple[str, ...]:

@@ -50,11 +50,15 @@ def _parts(node: Node) -> tuple[str, str, str]:
 
 
 def read_capability(model: LocalModel) -> dict[str, float]:
-    """1.0 for each pair whose right answer is the likelier, by the mean log probability of a token; else 0.0."""
+    """1.0 for each pair whose right answer is the likelier by the mean log probability of a token, 0.5 for a tie."""
     pairs = load_pairs()
     asked = [((Message(role="user", content=pair.question),), text) for pair in pairs for text in (pair.right, pair.wrong)]
     scores = [float(logprobs.mean()) for logprobs in model.logprobs(asked)]
-    return {pair.id: float(scores[2 * i] > scores[2 * i + 1]) for i, pair in enumerate(pairs)}
+    return {pair.id: _right(*scores[2 * i : 2 * i + 2]) for i, pair in enumerate(pairs)}
+
+
+def _right(right: float, wrong: float) -> float:
+    return 0.5 if right == wrong else float(right > wrong)
 
 
 def measurements(right: Mapping[str, Mapping[str, float]], plain: str, plain_name: str) -> Iterator[Measurement]:
