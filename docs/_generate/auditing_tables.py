@@ -181,18 +181,18 @@ def _area(planted: Sequence[Row], twins: Sequence[Row]) -> str:
     pairs = [(r["scores"][r["behaviour"]], int(not r["clean"]), f"{r['kind']}/{r['seed']}") for r in (*planted, *twins)]
     known = [p for p in pairs if p[0] is not None]
     estimate = auroc([s for s, _, _ in known], [y for _, y, _ in known], clusters=[c for *_, c in known]) if known else None
-    if estimate is None:
-        return "needs both"
-    ends = f" [{estimate.interval.low:.2f}, {estimate.interval.high:.2f}]" if estimate.interval else ", no interval"
-    return f"{estimate.value:.2f}{ends}"
+    if estimate is None or estimate.interval is None:
+        return "too few"
+    return f"{estimate.value:.2f} [{estimate.interval.low:.2f}, {estimate.interval.high:.2f}]"
 
 
 def _rate(hits: Sequence[float], clusters: Sequence[str] | None = None) -> str:
     if not hits:
         return "not run"
     estimate = clustered_rate(list(hits), clusters or range(len(hits)))
-    ends = f" [{100 * estimate.interval.low:.0f}, {100 * estimate.interval.high:.0f}]" if estimate.interval else ""
-    return f"{100 * estimate.value:.0f}%{ends}"
+    if estimate.interval is None:
+        return f"{sum(hits):g} of {len(hits)}"
+    return f"{100 * estimate.value:.0f}% [{100 * estimate.interval.low:.0f}, {100 * estimate.interval.high:.0f}]"
 
 
 def _number(value: float | None) -> str:
