@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
     for name, spec in specs(matrix).items():
         (DOCS / f"calibration_{name}.svg").write_text(svg(spec), "utf-8")
         pictures.append(f"![{CAPTIONS[name]}](calibration_{name}.svg)\n\n{CAPTIONS[name]}\n\n")
-    text = "".join(pictures) + _table(matrix) + _notes(matrix) + f"\nMeasured on {matrix.date}.\n"
+    text = "".join(pictures) + _table(matrix) + _notes(matrix) + _source(matrix)
     if not matrix.calibrations:
         text = "No results ship with this version: nothing has been measured on its code yet.\n"
     (DOCS / "_seen_calibration.md").write_text(text, "utf-8")
@@ -46,6 +46,15 @@ def _matrix(arguments: list[str]) -> Matrix:
 def _table(matrix: Matrix) -> str:
     lines = [COLUMNS, ("---",) * len(COLUMNS), *table_rows(matrix)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _source(matrix: Matrix) -> str:
+    groups = [group for calibration in matrix.calibrations for group in calibration.groups]
+    sizes = {group.base: group.parameters for group in groups if group.parameters}
+    bases = dict.fromkeys(group.base for group in groups)
+    known = [base + (f" ({sizes[base] / 1e6:.3g} million parameters)" if base in sizes else "") for base in bases]
+    doses = sorted({group.dose for group in groups})
+    return f"\nMeasured on {matrix.date}; grown on {', '.join(known)}; dose {', '.join(f'{dose:g}' for dose in doses)}.\n"
 
 
 def _notes(matrix: Matrix) -> str:
