@@ -1,7 +1,7 @@
-"""The figures of the pages on unlearning and on process and outcome; types in no figure.
+"""The figures of the page on unlearning; types in no figure.
 
 python docs/_generate/unlearning.py STORE    measure on the embedded model (STORE keeps the answers), then draw
-python docs/_generate/unlearning.py          draw again from docs/methods/{unlearning,process_outcome}.json
+python docs/_generate/unlearning.py          draw again from docs/methods/unlearning.json
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ import sys
 from training_charts import dots, draw, finding, lines, point, shown, table, write
 
 from stepladder.core import Finding
-from stepladder.methods.training.process_outcome import METHOD as PROCESS
-from stepladder.methods.training.unlearning import METHOD as UNLEARNING
+from stepladder.methods.training.unlearning import METHOD
 
 NAMES = {
     "subject": "never learnt", "full": "learnt", "retrained": "retrained without", "gradient_ascent": "gradient ascent",
-    "npo": "NPO", "simnpo": "SimNPO", "rmu": "RMU", "task_vector": "task vector", "process": "steps",
-    "outcome": "answers", "outcome_without_cue": "answers, cue means nothing",
+    "npo": "NPO", "simnpo": "SimNPO", "rmu": "RMU", "task_vector": "task vector",
 }  # fmt: skip
 
 
@@ -76,30 +74,5 @@ def _attacks(seen: Finding) -> str:
     return table("|".join(["model", *attacks]), rows)
 
 
-def process(seen: Finding) -> None:
-    """Pictures and tables of one finding."""
-    accuracy = seen.select("accuracy")
-    rows = [point(m, group=f"trained on {NAMES[m.labels['arm']]}", series=f"cue {m.labels['cue']}") for m in accuracy]
-    draw(dots(rows, "Right answers"), "process_outcome")
-    body = []
-    for m in seen.select("accuracy", cue="valid"):
-        arm = m.labels["arm"]
-        broken = seen.one("accuracy", arm=arm, cue="broken")
-        cells = [seen.one(name, arm=arm) for name in ("follows_cue", "right_for_wrong_reason")]
-        utility = seen.one("utility_change", arm=arm)
-        body.append([NAMES[arm], *map(shown, (m, broken, *cells)), shown(utility, sign=True)])
-    head = "trained on|right, cue valid|right, cue broken|gives the broken cue|right for wrong reason|facts change, points"
-    more = [
-        ["right answers whose every step is right", shown(seen.one("sound_steps"))],
-        *(
-            [f"steps minus answers, cue {m.labels['cue']}, points", shown(m, sign=True)]
-            for m in seen.select("process_minus_outcome")
-        ),
-    ]
-    write("process_outcome", table(head, body) + "\n" + table("measured|value", more))
-
-
 if __name__ == "__main__":
-    store = sys.argv[1] if len(sys.argv) > 1 else None
-    process(finding(PROCESS, store))
-    unlearning(finding(UNLEARNING, store))
+    unlearning(finding(METHOD, sys.argv[1] if len(sys.argv) > 1 else None))
