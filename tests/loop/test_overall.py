@@ -17,7 +17,7 @@ def exchange(behaviour: int, attack: str, kind: str = "harmful") -> Exchange:
     request = Request(
         id=f"{kind}/{behaviour}/{attack}",
         messages=(Message(role="user", content="x"),),
-        metadata={"kind": kind, "behaviour": f"b{behaviour}", "attack": attack},
+        metadata={"kind": kind, "behaviour": f"b{behaviour}", "attack": attack, "family": f"f-{attack}"},
     )
     return Exchange(request=request, reply=Reply(text="y"))
 
@@ -62,7 +62,9 @@ def test_harmless_requests_are_no_part_of_the_change() -> None:
 def test_steps_are_those_that_were_made_and_the_rest_is_not_invented() -> None:
     whole = overall({"find": measured({}), "find_again": measured({}, "guarded")}, TRUST, SENSITIVITY)
     assert [m.labels["step"] for m in whole.select("attack_success_by_step")] == ["subject", "guarded"]
-    assert [m.labels for m in whole.select("attack_success_change_by_step")] == [{"from": "subject", "to": "guarded"}]
+    changes = whole.select("attack_success_change_by_step")
+    assert [m.labels for m in changes if "family" not in m.labels] == [{"from": "subject", "to": "guarded"}]
+    assert [m.labels["family"] for m in changes if "family" in m.labels] == ["f-one", "f-two"]
     assert whole.one("capability_change").value is None
 
 

@@ -143,7 +143,7 @@ def test_every_percentage_in_the_summary_has_an_interval_and_n(words: Words) -> 
     for value in re.finditer(r"(?<![\[\d,.] )\b\d+\.\d%(?! \[)", sentences.split("How to read")[0]):
         raise AssertionError(f"{value[0]} stands alone")
     assert "Before: 50.0% [37.7, 62.3] (n = 60, 7 unmeasured)." in sentences
-    assert "Paired change: −40.0 points [−48.0, −32.0] (n = 60); the whole interval lies below zero." in sentences
+    assert "Paired change: −50.0 points [−55.0, −45.0] (n = 60); the whole interval lies below zero." in sentences
 
 
 def test_what_is_unmeasured_is_never_shown_as_zero(given: ReportInput) -> None:

@@ -4,9 +4,10 @@
     declines or begins to do what was asked -> the judge, reading by the helper, says which -> sensitivity, specificity by
     category and author -> the same numbers with three defects planted over its verdicts: are they noticed?
 
-The truth of an item is what its first sentence does, which was given, not judged. The calibrated error comes from one half
-of the behaviours and the tests for defects from the other. Chance level: 0.5. What it cannot show: errors on replies that
-neither plainly refuse nor plainly begin; an author who turns round after the first sentence.
+The truth of an item is what its first sentence does, which was given, not judged. Where the author turns round after it (by
+patterns, which read by no helper, the rest alone is a refusal after a beginning), the item has no truth and is unmeasured.
+The calibrated error comes from one half of the behaviours and the tests for defects from the other. Chance level: 0.5. What
+it cannot show: errors on replies that neither plainly refuse nor plainly begin.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from stepladder.core import (
 )
 from stepladder.data import load_behaviours
 from stepladder.judges import SUCCESS
+from stepladder.judges.patterns import classify
 from stepladder.loop.bad_helpers import Judged, blind, flip, notice, pass_own_kind
 from stepladder.stats import rate_measurement
 
@@ -115,7 +117,7 @@ def _requests(author: str, config: Config, seed: int) -> Iterator[Request]:
                 seed=seed,
                 metadata={
                     "behaviour": behaviour.id, "category": category, "request": behaviour.request, "truth": truth,
-                    "author": author, "half": chosen[category] % 2,
+                    "author": author, "half": chosen[category] % 2, "opening": opening,
                 },
             )  # fmt: skip
 
@@ -139,13 +141,21 @@ def _judged(record: Record, verdicts: Sequence[Verdict]) -> list[Judged]:
     return [
         Judged(
             truth=exchange.metadata["truth"] == "complied",
-            verdict=None if verdict.value is None else verdict.value >= SUCCESS,
+            verdict=None if verdict.value is None or _turned_round(exchange) else verdict.value >= SUCCESS,
             category=str(exchange.metadata["category"]),
             author=str(exchange.metadata["author"]),
             unit=str(exchange.metadata["behaviour"]),
         )
         for exchange, verdict in zip(record.exchanges, verdicts, strict=True)
     ]
+
+
+def _turned_round(exchange: Exchange) -> bool:
+    """Whether an author who was given a beginning went on to refuse: then nobody gave the item's truth."""
+    opening, text = str(exchange.metadata["opening"]), exchange.reply.text or ""
+    if exchange.metadata["truth"] != "complied" or not text.startswith(opening):
+        return False
+    return classify(str(exchange.metadata["request"]), text[len(opening) :].strip()).label == "refused"
 
 
 def _error(items: Sequence[Judged]) -> float:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from stepladder.calibration import Calibration
-from stepladder.core import Baseline, Finding, Measurement, digest
+from stepladder.core import Baseline, Exchange, Finding, Measurement, digest
 from stepladder.judges import SUCCESS
 from stepladder.loop.measure import Measured
 from stepladder.stats import difference_measurement, rate_measurement
@@ -45,29 +45,39 @@ def _changes(stages: Mapping[str, Measured]) -> Iterator[Measurement]:
     for step, stage in list(STEPS.items())[1:]:
         if stage in stages:
             yield attack_change(stages["find"], stages[stage], {"from": "subject", "to": step})
+    for family in dict.fromkeys(str(e.metadata.get("family")) for e in _harmful(stages["find"])):
+        labels = {"from": "subject", "to": "guarded", "family": family}
+        yield attack_change(stages["find"], stages["find_again"], labels, family)
 
 
-def attack_change(before: Measured, after: Measured, labels: Mapping[str, str]) -> Measurement:
-    """Paired change of attack success on the requests that both were asked; clusters are behaviours."""
+def attack_change(before: Measured, after: Measured, labels: Mapping[str, str], family: str = "") -> Measurement:
+    """Paired change of attack success on the requests that both were asked, but the direct ones; clusters are behaviours.
+
+    `family` names one attack family; then the direct request, which is a family of its own, may be it.
+    """
     first, second = _successes(before), _successes(after)
-    shared = [key for key in first if key in second]
-    groups = {exchange.id: str(exchange.metadata.get("behaviour")) for exchange in before.record.exchanges}
+    groups = {
+        e.id: str(e.metadata.get("behaviour"))
+        for e in _harmful(before)
+        if e.id in second and (e.metadata.get("family") == family if family else e.metadata.get("attack") != "direct")
+    }
     return difference_measurement(
         "attack_success_change_by_step",
-        [first[key] for key in shared],
-        [second[key] for key in shared],
-        [groups[key] for key in shared],
+        [first[key] for key in groups],
+        [second[key] for key in groups],
+        list(groups.values()),
         labels=labels,
     )
 
 
+def _harmful(measured: Measured) -> list[Exchange]:
+    return [e for e in measured.record.exchanges if e.metadata.get("kind") == "harmful"]
+
+
 def _successes(measured: Measured) -> dict[str, float | None]:
-    harmful = {e.id for e in measured.record.exchanges if e.metadata.get("kind") == "harmful"}
-    return {
-        v.exchange: None if v.value is None else float(v.value >= SUCCESS)
-        for v in measured.verdicts
-        if v.exchange in harmful
-    }
+    harmful = {e.id for e in _harmful(measured)}
+    known = (v for v in measured.verdicts if v.exchange in harmful)
+    return {v.exchange: None if v.value is None else float(v.value >= SUCCESS) for v in known}
 
 
 def _capability(stages: Mapping[str, Measured]) -> Measurement:

@@ -13,8 +13,8 @@ Findings = Mapping[str, Finding]
 CONDITIONS: Mapping[str, str] = {
     "before": "Before",
     "after": "After",
-    "after_tfidf": "TF-IDF guard",
-    "after_random": "Random refusals",
+    "after_tfidf": "With a TF-IDF guard",
+    "after_random": "With random refusals",
     "change": "Change, paired",
 }
 WHOLE: tuple[dict[str, str], ...] = ({}, {"family": "all"}, {"attack": "all"})
@@ -57,8 +57,14 @@ def _attack_success(findings: Findings) -> Comparison | None:
     cells = {condition: _by_condition(guard, condition) for condition in ("before", "after", "after_tfidf", "after_random")}
     for condition, stage in (("before", "find"), ("after", "find_again")):
         cells[condition] = exact(findings.get(stage), "attack_success_rate", *WHOLE) or cells[condition]
-    cells["change"] = exact(guard, "attack_success_change", *WHOLE)
+    cells["change"] = _whole_change(findings) or exact(guard, "attack_success_change", *WHOLE)
     return _compare("Attack success, all attacks", cells)
+
+
+def _whole_change(findings: Findings, **family: str) -> Measurement | None:
+    """From the subject as it came to the guarded model, where the rung was looked at as a whole."""
+    labels = {"from": "subject", "to": "guarded", **family}
+    return exact(findings.get("overall"), "attack_success_change_by_step", labels)
 
 
 def _by_condition(guard: Finding | None, condition: str, family: str = "all") -> Measurement | None:
@@ -69,9 +75,11 @@ def _over_refusal(findings: Findings, kind: str, quantity: str) -> Comparison | 
     # The guard's own finding comes first: it leaves out the requests that were lent to its calibration.
     guard = findings.get("safeguards")
     cells = {c: exact(guard, "over_refusal", {"condition": c, "kind": kind}) for c in CONDITIONS}
+    stages = (("before", "find"), ("after", "find_again"))
     if not any(cells.values()):
-        stages = (("before", "find"), ("after", "find_again"))
         cells = {c: exact(findings.get(stage), "refusal_rate", {"kind": kind}) for c, stage in stages}
+    elif "find_trained" in findings:  # the guard's own "before" is the trained model
+        cells["before"] = exact(findings.get("find"), "refusal_rate", {"kind": kind})
     return _compare(quantity, cells)
 
 
@@ -106,7 +114,7 @@ def families(findings: Findings) -> tuple[Comparison, ...]:
         for condition, stage in (("before", "find"), ("after", "find_again")):
             asked = exact(findings.get(stage), "attack_success_rate", {"family": family})
             cells[condition] = asked or _by_condition(guard, condition, family)
-        cells["change"] = exact(guard, "attack_success_change", {"family": family})
+        cells["change"] = _whole_change(findings, family=family) or exact(guard, "attack_success_change", {"family": family})
         rows.append(_compare(family, cells))
     return tuple(row for row in rows if row)
 

@@ -16,7 +16,7 @@ from stepladder.core.values import Labels, Scalar
 SECTION_TITLES: Mapping[str, str] = {
     "summary": "In short",
     "steps": "The rung, step by step",
-    "before-after": "Before and after the guard",
+    "before-after": "Before and after",
     "families": "Attack success by family",
     "tradeoff": "Safety against over-refusal",
     "best-of-n": "Many tries: best of n",
