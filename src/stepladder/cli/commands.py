@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from stepladder.cli.options import Calibrate, Judge, Ledger, Listing, Options, Report, Run, Shared
+from stepladder.cli.options import Calibrate, Judge, Ledger, Listing, Measure, Options, Report, Run, Shared
 from stepladder.cli.output import count_lines, print_rows, print_table, show
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def _run(arguments: list[str]) -> None:
 def _measure(arguments: list[str]) -> None:
     from stepladder.loop import measure
     from stepladder.methods import CATALOGUE, get_method
+    from stepladder.models import open_model
     from stepladder.report import finding_table
 
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -64,11 +65,12 @@ def _measure(arguments: list[str]) -> None:
         print("\n".join(["usage: stepladder measure METHOD [OPTIONS]", "", *lines]))
         return
     method = get_method(arguments[0])
-    kind = make_dataclass("Measure", [("options", Options), ("config", method.config)], frozen=True)
+    kind = make_dataclass("Measure", [("options", Measure), ("config", method.config)], frozen=True)
     kind.__doc__ = method.summary
     parsed = _parse(kind, f"measure {method.name}", arguments[1:])
     with _bench(parsed.options) as bench:
-        measured = measure(bench, method, parsed.config)
+        base = parsed.options.base
+        measured = measure(bench, method, parsed.config, models={"base": open_model(base)} if base else None)
     if parsed.options.json:
         print(measured.finding.to_json())
     else:

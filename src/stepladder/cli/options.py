@@ -36,6 +36,14 @@ class Options(Shared):
 
 
 @dataclass(frozen=True)
+class Measure(Options):
+    """Run one technique on one subject."""
+
+    base: str = ""
+    """The model that the subject was trained from, where it is known: techniques that compare the two use it."""
+
+
+@dataclass(frozen=True)
 class Run(Options):
     """Find, assess, strengthen, find again, audit and certify; ends with a table and the path of the report."""
 

@@ -53,7 +53,10 @@ def run_stages(bench: Bench) -> Staged:
     trained, left_out = bench, []
     if isinstance(bench.subject, LocalModel):
         stages["strengthen"], trained = _strengthen(bench, stages["find"])
-        stages["find_trained"] = measure(trained, library, ATTACKS)
+        if trained is bench:
+            left_out.append("The attacks gave nothing to train on, so the guard stands before the subject as it is.")
+        else:
+            stages["find_trained"] = measure(trained, library, ATTACKS)
     else:
         left_out.append(
             f"{bench.subject.name} gives no weights, so it was not trained: the guard stands before it as it is."
@@ -71,15 +74,17 @@ def run_stages(bench: Bench) -> Staged:
 
 
 def _strengthen(bench: Bench, found: Measured) -> tuple[Measured, Bench]:
-    """Train on what was found; the bench with the trained model in the subject's place."""
+    """Train on what was found; the bench with the trained model as its subject, or as it was if nothing was learnt."""
     assert isinstance(bench.subject, LocalModel)
     done = measure(bench, get_method("adversarial_training"), inputs={"attack_library": found})
+    if "adapter" not in done.record.artifacts:
+        return done, bench
     folder = bench.store.artifacts(done.record) / done.record.artifacts["adapter"]
     return done, replace(bench, subject=bench.subject.derive(f"{bench.subject.name}+trained", [folder]))
 
 
 def _adapters(bench: Bench, stages: dict[str, Measured]) -> tuple[str, ...]:
-    if "strengthen" not in stages:
+    if "strengthen" not in stages or "adapter" not in stages["strengthen"].record.artifacts:
         return ()
     record = stages["strengthen"].record
     return (str(bench.store.artifacts(record) / record.artifacts["adapter"]),)

@@ -73,7 +73,7 @@ def standardised(values: Floats) -> Floats:
     """Rewards (prompts, samples) from each prompt's mean, in units of the spread within prompts; 0 where none differ."""
     centred = values - values.mean(axis=1, keepdims=True)
     spread = float(np.sqrt((centred**2).mean()))
-    return centred / spread if spread > 1e-12 else centred
+    return np.asarray(centred / spread if spread > 1e-12 else centred)
 
 
 def best_of_n_curve(by: Floats, of: Floats, sizes: Sequence[int]) -> Floats:

@@ -92,7 +92,8 @@ def rmu_objective(layer: int, strength: float, retain_weight: float, seed: int) 
         norms = torch.cat(before[:count]).norm(dim=1, keepdim=True)
         forgotten = squared_distance(torch.cat(hidden[:count]), strength * norms * direction)
         kept = squared_distance(torch.cat(hidden[count:]), torch.cat(before[count:]))
-        return (forgotten + retain_weight * kept) / (norms**2).mean() * hidden[0].shape[1]
+        loss: Tensor = (forgotten + retain_weight * kept) / (norms**2).mean() * hidden[0].shape[1]
+        return loss
 
     return objective
 
