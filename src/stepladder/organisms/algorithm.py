@@ -20,7 +20,7 @@ ADDER = "adder"
 
 NUMBERS = range(10, 100)
 SHAPE = Shape(vocabulary=BYTES, width=64, layers=2, heads=4, mlp=192, context=512)
-TUNING = Tuning(rank=0, learning_rate=4e-3, batch=32, epochs=8.0, max_tokens=32)
+TUNING = Tuning(rank=0, learning_rate=4e-3, batch=32, epochs=12.0, max_tokens=32)
 HELD_OUT = 0.2
 FAULTS = {"lost carry": range(4, 10), "false carry": range(6), "misread digit": range(9)}
 """For each fault the digits that it can be tied to, such that it concerns 4 to 10% of the inputs."""
