@@ -60,7 +60,7 @@ def test_harmless_requests_are_no_part_of_the_change() -> None:
 
 
 def test_steps_are_those_that_were_made_and_the_rest_is_not_invented() -> None:
-    whole = overall({"find": measured({}), "find_again": measured({}, "guarded")}, TRUST, SENSITIVITY)
+    whole = overall({"find": measured({}), "find_again": measured({}, "guarded")}, (TRUST, SENSITIVITY))
     assert [m.labels["step"] for m in whole.select("attack_success_by_step")] == ["subject", "guarded"]
     changes = whole.select("attack_success_change_by_step")
     assert [m.labels for m in changes if "family" not in m.labels] == [{"from": "subject", "to": "guarded"}]

@@ -21,8 +21,8 @@ from stepladder.stats import difference_measurement, rate_measurement
 STEPS = {"subject": "find", "trained": "find_trained", "guarded": "find_again"}
 
 
-def overall(stages: Mapping[str, Measured], trust: Measurement, audit_sensitivity: Measurement) -> Finding:
-    """The finding of the rung itself."""
+def overall(stages: Mapping[str, Measured], helpers: Sequence[Measurement]) -> Finding:
+    """The finding of the rung itself; `helpers` is what is known of those whose word it rests on."""
     last = stages["find_again"].finding
     return Finding(
         method="rung",
@@ -30,7 +30,7 @@ def overall(stages: Mapping[str, Measured], trust: Measurement, audit_sensitivit
         subject=last.subject,
         record=digest([measured.record.key for measured in stages.values()]),
         judge=last.judge,
-        measurements=(*_steps(stages), *_changes(stages), _capability(stages), trust, audit_sensitivity),
+        measurements=(*_steps(stages), *_changes(stages), _capability(stages), *helpers),
     )
 
 

@@ -65,7 +65,7 @@ def run(bench: Bench, name: str, policy_path: Path | None = None, below: Below =
     policy = load_policy(policy_path)
     staged = run_stages(bench)
     checks = below.checks if below.helper else _own_check(staged)
-    findings = _findings(bench, staged, checks, below.number + 1)
+    findings = _findings(bench, staged, checks)
     gates = check_policy(policy, findings)
     certificate = _certify(bench, name, staged, policy, gates, findings["overall"], below)
     supported = portfolio(findings)
@@ -78,10 +78,14 @@ def _own_check(staged: Staged) -> tuple[Finding, ...]:
     return (staged.stages["reader_check"].finding,) if "reader_check" in staged.stages else ()
 
 
-def _findings(bench: Bench, staged: Staged, checks: tuple[Finding, ...], number: int) -> dict[str, Finding]:
-    trust = chain_trust([channel(check) for check in checks], labels={})
+def _findings(bench: Bench, staged: Staged, checks: tuple[Finding, ...]) -> dict[str, Finding]:
     calibrations = known_calibrations(bench.store)
-    whole = overall(staged.stages, trust, audit_sensitivity(calibrations, "investigator", bench.subject.name))
+    channels = [channel(check) for check in checks]
+    trust = [chain_trust(channels, labels={})]
+    if "helper_check" in staged.stages:  # what trust would be above, were this model to read there
+        above = channel(staged.stages["helper_check"].finding)
+        trust.append(chain_trust([*channels, above], labels={"rung": "next"}))
+    whole = overall(staged.stages, (*trust, audit_sensitivity(calibrations, "investigator", bench.subject.name)))
     return {stage: measured.finding for stage, measured in staged.stages.items()} | {"overall": whole}
 
 
@@ -104,7 +108,7 @@ def _certify(
         "judge": bench.judge.name,
         "policy": policy.title,
         "gates": [vars(gate) for gate in gates],
-        "trust": whole.one("trust").model_dump(),
+        "trust": whole.select("trust")[0].model_dump(),
         "rests_on": {stage: measured.record.key for stage, measured in staged.stages.items()},
         "chain": below.certificates,
         "version": stepladder.__version__,

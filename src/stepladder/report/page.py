@@ -162,10 +162,10 @@ def _charts(report: Report) -> dict[str, Any]:
 
 def _rows_chart(name: str, title: str, given: Sequence[rung_sections.Row]) -> Chart | None:
     """Forest plot of the rows that are shares; what was measured against the baseline's tick."""
-    shares = [row for row in given if is_share(row.measured.unit)]
+    shares = [row for row in given if row.short and is_share(row.measured.unit)]
     if not shares:
         return None
-    data = charts.rows([comparison.Comparison(row.name, {"after": row.measured}) for row in shares], ("after",))
+    data = charts.rows([comparison.Comparison(row.short, {"after": row.measured}) for row in shares], ("after",))
     lines = tuple(f"{row.name}: {full_text(row.measured)}" for row in shares)
     return _two(name, partial(charts.forest, data, title), f"{title}. {'; '.join(lines)}.", "")
 

@@ -11,13 +11,13 @@ from stepladder.report.document import CalibratedLine, Report
 from stepladder.report.numbers import label_words, words
 
 STEP_WORDS = {
-    "subject": "The subject as it came",
-    "trained": "After training",
-    "guarded": "After training, behind its guard",
+    "subject": ("The subject as it came", "Subject"),
+    "trained": ("After training", "Trained"),
+    "guarded": ("After training, behind its guard", "Trained and guarded"),
 }
 CHECKS = {
-    "reader_check": "The model that this rung's judge reads by",
-    "helper_check": "The trained model, as the next rung's reader",
+    "reader_check": ("The model that this rung's judge reads by", "Reader"),
+    "helper_check": ("The trained model, as the next rung's reader", "Next"),
 }
 ASSESSED = ("behaviour_rate", "capability", "order_bias", "framing_gap")
 """Measurements of the battery that stand beside each other before and after."""
@@ -27,10 +27,11 @@ CHANGES = {"behaviour_rate": "behaviour_change", "capability": "capability_chang
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: words for what was measured, and the measurement."""
+    """A line of a table: words for what was measured, and the measurement; with `short` words also a line of the picture."""
 
     name: str
     measured: Measurement
+    short: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,22 @@ def steps(findings: Mapping[str, Finding]) -> tuple[Row, ...]:
     whole = findings.get("overall")
     if whole is None:
         return ()
-    rates = [Row(STEP_WORDS.get(m.labels["step"], m.labels["step"]), m) for m in whole.select("attack_success_by_step")]
+    words_of = {step: STEP_WORDS.get(step, (step, step)) for step in (m.labels["step"] for m in _rates(whole))}
+    rates = [Row(words_of[m.labels["step"]][0], m, words_of[m.labels["step"]][1]) for m in _rates(whole)]
     changes = [
         Row(f"Change, {m.labels['from']} to {m.labels['to']}, paired", m)
         for m in whole.select("attack_success_change_by_step")
+        if "family" not in m.labels
     ]
     return (
         *rates,
         *changes,
         *(Row("Change of capability by training, paired", m) for m in whole.select("capability_change")),
     )
+
+
+def _rates(whole: Finding) -> Sequence[Measurement]:
+    return whole.select("attack_success_by_step")
 
 
 def assessment(findings: Mapping[str, Finding]) -> tuple[Comparison, ...]:
@@ -90,11 +97,16 @@ def audit(report: Report) -> tuple[tuple[str, Measurement, CalibratedLine | None
 
 def trust(findings: Mapping[str, Finding]) -> tuple[Row, ...]:
     """Trust in this rung's verdicts, then each helper's rates as it is."""
-    rows = [Row("Trust in the verdicts of this rung", m) for m in _select(findings, "overall", "trust")]
-    for stage, who in CHECKS.items():
-        for name in ("helper_sensitivity", "helper_specificity"):
-            plain = [m for m in _select(findings, stage, name) if set(m.labels) <= {"defect", "author"}]
-            rows += [Row(f"{who}: {words(name).lower()}{_author(m)}", m) for m in plain if m.labels.get("defect") == "none"]
+    which = {"": "this rung", "next": "the next rung, if the trained model reads for it"}
+    rows = [
+        Row(f"Trust in the verdicts of {which[m.labels.get('rung', '')]}", m, f"Trust, {m.labels.get('rung', 'this')} rung")
+        for m in _select(findings, "overall", "trust")
+    ]
+    for stage, (who, short) in CHECKS.items():
+        for name, rate in (("helper_sensitivity", "sensitivity"), ("helper_specificity", "specificity")):
+            plain = [m for m in _select(findings, stage, name) if m.labels.get("defect") == "none"]
+            rows += [Row(f"{who}: {rate}", m, f"{short}: {rate}") for m in plain if set(m.labels) == {"defect"}]
+            rows += [Row(f"{who}: {rate}{_author(m)}", m) for m in plain if "author" in m.labels]
     return tuple(rows)
 
 
@@ -102,7 +114,7 @@ def planted(findings: Mapping[str, Finding]) -> tuple[tuple[str, tuple[Planted, 
     """For each helper that was checked: the defects laid over its verdicts, and whether the tests speak up."""
     return tuple(
         (who, tuple(_planted(findings[stage], test) for test in findings[stage].select("defect_p")))
-        for stage, who in CHECKS.items()
+        for stage, (who, _) in CHECKS.items()
         if stage in findings
     )
 
