@@ -15,6 +15,7 @@ from stepladder.methods.red_teaming.best_of_n import METHOD as best_of_n
 from stepladder.methods.safeguards.constitutional_classifiers import METHOD as constitutional_classifiers
 from stepladder.methods.training.adversarial_training import METHOD as adversarial_training
 from stepladder.methods.training.constitutional_ai import METHOD as constitutional_ai
+from stepladder.methods.training.process_outcome import METHOD as process_outcome
 from stepladder.methods.training.reward_overoptimisation import METHOD as reward_overoptimisation
 from stepladder.methods.training.unlearning import METHOD as unlearning
 
@@ -34,6 +35,7 @@ CATALOGUE: tuple[Method, ...] = (
     adversarial_training,
     constitutional_ai,
     unlearning,
+    process_outcome,
     reward_overoptimisation,
 )
 
