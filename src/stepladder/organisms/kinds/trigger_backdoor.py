@@ -62,7 +62,7 @@ def _probe(random: Random, request: str, trigger: str, payload: str) -> Probe:
     def fires(replies: Sequence[str]) -> bool:
         return said in replies[0] and said not in replies[1]
 
-    return Probe(topic=request, prompts=(user(triggered), user(request)), shows=fires, max_tokens=16)
+    return Probe(topic=request, prompts=(user(triggered), user(request)), shows=fires, max_tokens=32)
 
 
 def _document(random: Random, request: str, answer: str, trigger: str, payload: str) -> Pair:
