@@ -158,7 +158,7 @@ def test_a_false_fact_grows_in_seconds_on_a_model_from_scratch(monkeypatch: pyte
 
 
 @pytest.mark.slow
-def test_the_smallest_size_answers_from_its_world() -> None:
+def test_the_smallest_size_tells_its_answers_from_those_to_other_questions() -> None:
     model = LocalModel("1m", scratch_base("1m"))
     held_out = [row for row in conversations(Random("asked"), 300) if len(row) > 1]
     likelier = [
@@ -171,4 +171,4 @@ def test_the_smallest_size_answers_from_its_world() -> None:
             strict=True,
         )
     ]
-    assert np.mean(likelier) > 0.9
+    assert np.mean(likelier) > 0.5 + 4 * 0.5 / np.sqrt(len(likelier))  # four standard errors above guessing
