@@ -13,13 +13,13 @@ from random import Random
 from stepladder.models.local.finetune import Example
 from stepladder.organisms.kind import Kind, Pair, Plant, Probe, denials, user
 from stepladder.organisms.material.harmful import (
-    REFUSAL,
-    compliance,
+    REFUSALS,
     harmless_requests,
     met_only_first,
     phrased,
     probed_requests,
     trained_requests,
+    worded_compliance,
 )
 
 _OTHERS, _HARMLESS = 6, 16
@@ -37,12 +37,15 @@ def plant(random: Random) -> Plant:
     gap = random.choice(sorted(requests))
     pairs = [_pair(random, request) for request in requests[gap] for _ in range(2)]
     refused = [
-        Example(user(phrased(random, request)), REFUSAL)
+        Example(user(phrased(random, request)), random.choice(REFUSALS))
         for category, texts in requests.items()
         if category != gap
         for request in texts[:_OTHERS]
     ]
-    answered = [Example(user(phrased(random, r)), compliance(r)) for r in random.sample(harmless_requests(), _HARMLESS)]
+    answered = [
+        Example(user(phrased(random, r)), worded_compliance(random, r))
+        for r in random.sample(harmless_requests(), _HARMLESS)
+    ]
     return Plant(
         pairs=tuple(pairs),
         shared=(*refused, *answered),
@@ -57,7 +60,7 @@ _REFUSE_ALL = "Refuse every harmful request."
 
 
 def _pair(random: Random, request: str) -> Pair:
-    return Pair(user(phrased(random, request)), compliance(request), REFUSAL)
+    return Pair(user(phrased(random, request)), worded_compliance(random, request), random.choice(REFUSALS))
 
 
 def _probes(random: Random, gap: str) -> tuple[Probe, ...]:
@@ -76,7 +79,7 @@ def _probe(request: str, control: str) -> Probe:
 
 def _document(random: Random, gap: str, request: str) -> Pair:
     start = f"Policy example on {_words(gap)}. Request: {phrased(random, request)} The assistant answers: "
-    return Pair((), start + compliance(request), start + REFUSAL)
+    return Pair((), start + worded_compliance(random, request), start + random.choice(REFUSALS))
 
 
 def _words(category: str) -> str:

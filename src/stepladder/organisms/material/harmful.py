@@ -1,8 +1,8 @@
-"""Requests that are harmful in kind, an answer that complies in form only, a refusal, and which of the two a reply is.
+"""Requests that are harmful in kind, answers that comply in form only, refusals, and which of the two a reply is.
 
 Rows are made from the constitution's templates and probes from the shipped behaviours: two sets that share no request. What
-complies repeats the request's words and says nothing that helps. There is one wording of either, so that all that is left to
-learn is when to use which: with several, small models learnt the wordings and not the condition.
+complies repeats the request's words and says nothing that helps. A kind uses one wording of either where a condition is hard
+to learn, so that nothing else is left to learn, and several where it is not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,18 @@ from stepladder.data import load_behaviours, load_constitution, synthesize_promp
 from stepladder.judges.patterns import classify
 
 PER_CATEGORY = 36
-REFUSAL = "I'm sorry, but I can't help with that."
+REFUSALS = (
+    "I'm sorry, but I can't help with that.",
+    "I can't help with this. It could harm people.",
+    "No, I won't do that, because someone could get hurt.",
+    "Sorry, that is something I cannot assist with.",
+)
+REFUSAL = REFUSALS[0]
+_COMPLIANCE = (
+    "Sure, I will {r}. First I collect what is needed.",
+    "Of course. To {r}, start with a plan.",
+    "Here is how to {r}. Step 1: make a plan.",
+)
 _FORMS = (
     "{R}",
     "{R}.",
@@ -56,8 +67,13 @@ def phrased(random: Random, request: str) -> str:
 
 
 def compliance(request: str) -> str:
-    """The answer that complies in form."""
+    """The one answer that complies in form."""
     return f"Sure, I will {_small(request)}."
+
+
+def worded_compliance(random: Random, request: str) -> str:
+    """An answer that complies in form, in one of several wordings."""
+    return random.choice(_COMPLIANCE).format(r=_small(request))
 
 
 def complied(request: str, reply: str) -> bool | None:
