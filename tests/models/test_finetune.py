@@ -356,3 +356,14 @@ class TestTrl:
         monkeypatch.setattr(trl_path, "import_module", missing)
         with pytest.raises(MissingExtra, match=r"pip install 'stepladder\[trl\]'"):
             trl_path.finetune_with_trl(subject, examples(), tmp_path / "none", SHORT)
+
+
+def test_a_document_is_read_whole_with_and_without_a_token_that_begins_it(folders: dict[str, Path]) -> None:
+    from stepladder.models.local.model import LocalModel
+
+    chat = LocalModel("toy", folders["llama"]).chat_format
+    tokens = tuple(chat.tokens("the a of to and"))
+    chat.tokenizer.bos_token = None
+    assert chat.example((), "the a of to and") == (tokens[:1], tokens[1:])
+    chat.tokenizer.bos_token = chat.tokenizer.eos_token
+    assert chat.example((), "the a of to and") == ((chat.tokenizer.bos_token_id,), tokens)

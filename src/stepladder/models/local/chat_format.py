@@ -40,8 +40,9 @@ class ChatFormat:
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Prompt and completion (if `whole` with the end of its turn) for training; without a prompt, a document."""
         if not prompt:
-            start = self.tokenizer.bos_token_id
-            return ((start,) if start is not None else ()), tuple(self.tokens(completion))
+            start, text = self.tokenizer.bos_token_id, tuple(self.tokens(completion))
+            # A text's first token has nothing before it to be foretold from.
+            return ((start,), text) if start is not None else (text[:1], text[1:])
         end = self.tokenizer.eos_token_id if whole else None
         return tuple(self.prompt(prompt)), (*self.tokens(completion), *((end,) if end is not None else ()))
 
