@@ -185,18 +185,18 @@ class TestRows:
         assert a.completion == (*b.completion, end)
         assert end not in b.completion
 
-    def test_a_document_has_no_prompt(self, subject: Any) -> None:
+    def test_a_documents_first_token_is_given(self, subject: Any) -> None:
         ((row,),), truncated = to_rows(subject, [Example((), "the of and to")], SHORT)
-        assert (len(row.prompt), len(row.completion), truncated) == (0, 4, 0)
+        assert (len(row.prompt), len(row.completion), truncated) == (1, 3, 0)  # the first token is foretold by nothing
 
     def test_long_rows_are_cut_or_left_out_and_counted(self, subject: Any) -> None:
         prompt = (Message(role="user", content=" ".join(["the"] * 20)),)
         rows, truncated = to_rows(
             subject,
-            [Example(prompt, "of " * 30), Example((prompt[0], prompt[0], prompt[0]), "of"), Example((), "of")],
+            [Example(prompt, "of " * 30), Example((prompt[0], prompt[0], prompt[0]), "of"), Example((), "of the")],
             dataclasses.replace(SHORT, max_tokens=40),
         )
-        assert [len(row) for (row,) in rows] == [40, 1]
+        assert [len(row) for (row,) in rows] == [40, 2]
         assert truncated == 2
 
     def test_nothing_to_train_on_is_a_clear_error(self, subject: Any, tmp_path: Path) -> None:
