@@ -17,7 +17,8 @@ PAGES = Path(__file__).resolve().parents[1] / "methods"
 def main(path: Path) -> None:
     """Write the SVG of each technique and the tables beside it."""
     report = read_report(path)
-    families = charts.rows(comparison.families(report.findings), ("before", "after"))
+    alone = {"safeguards": report.findings["safeguards"]}  # the guard's own before and after: on the trained model
+    families = charts.rows(comparison.families(alone), ("before", "after"))
     before = charts.rows(comparison.families(report.findings), ("before",))
     _draw("attack_library", charts.forest(before, "Attack success", charts.WIDE))
     _draw("constitutional_classifiers", charts.forest(families, "Attack success", charts.WIDE))
