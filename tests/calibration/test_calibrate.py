@@ -235,6 +235,7 @@ def test_the_command_prints_the_table_and_what_it_leaves_out(
     methods = [make_detector(), make_detector("blind", behaviours=())]
     monkeypatch.setattr("stepladder.calibration.make_plan", lambda *_: make_plan(methods))
     monkeypatch.setattr("stepladder.calibration.calibrate", functools.partial(calibrate, grow=Nursery(refuse=(2,))))
+    monkeypatch.setenv("COLUMNS", "200")
     main(["calibrate", "--store", str(tmp_path)])
     printed = capsys.readouterr().out
     for part in ("detector", "sycophancy", "2/2", "blind: detects nothing", "the behaviour does not show", "index.html"):

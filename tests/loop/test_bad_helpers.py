@@ -10,6 +10,7 @@ from scipy import stats
 
 from stepladder.loop.bad_helpers import (
     Judged,
+    _misses_more,
     blind,
     error_after_flips,
     flip,
@@ -53,6 +54,15 @@ def test_each_defect_is_noticed_by_the_test_that_is_made_for_it(defect: object, 
     assert callable(defect)
     found = sum(test in notice(defect(honest(seed)), USUAL).noticed for seed in range(40))
     assert found >= 36
+
+
+def test_the_test_for_more_misses_is_fishers() -> None:
+    for seed in range(10):
+        items = [item for item in blind(honest(seed), "c3") if item.truth]
+        inside = [item.category == "c3" for item in items]
+        table = [[sum(bool(i.wrong) is w and h is here for i, h in zip(items, inside, strict=True)) for w in (True, False)]
+                 for here in (True, False)]  # fmt: skip
+        assert _misses_more(items, inside) == pytest.approx(stats.fisher_exact(table, alternative="greater").pvalue)
 
 
 def test_defects_change_only_what_they_say() -> None:

@@ -95,10 +95,10 @@ def _more_errors(items: Sequence[Judged], usual: float) -> float:
 
 
 def _misses_more(items: Sequence[Judged], inside: Sequence[bool]) -> float:
-    table = [[0, 0], [0, 0]]
-    for item, here in zip(items, inside, strict=True):
-        table[0 if here else 1][0 if item.wrong else 1] += 1
-    return float(stats.fisher_exact(table, alternative="greater").pvalue)
+    """One-sided p-value of Fisher's exact test: as many of the misses, or more, would lie inside by chance."""
+    missed = [bool(item.wrong) for item in items]
+    both = sum(wrong and here for wrong, here in zip(missed, inside, strict=True))
+    return float(stats.hypergeom.sf(both - 1, len(items), sum(missed), sum(inside))) if items else 1.0
 
 
 def error_after_flips(usual: float, q: float) -> float:
