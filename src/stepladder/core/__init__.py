@@ -11,6 +11,7 @@ from stepladder.core.errors import (
     StepladderWarning,
     StoreError,
     UnknownName,
+    require_between,
 )
 from stepladder.core.keys import code_version, config_digest, digest, request_key
 from stepladder.core.method import (
@@ -25,6 +26,7 @@ from stepladder.core.method import (
     require_access,
     silent,
 )
+from stepladder.core.recording import cost_of, new_record
 from stepladder.core.values import (
     SCHEMA_VERSION,
     Baseline,
@@ -40,6 +42,7 @@ from stepladder.core.values import (
     Stored,
     Value,
     Verdict,
+    exactly,
 )
 
 __all__ = [
@@ -75,11 +78,15 @@ __all__ = [
     "Verdict",
     "code_version",
     "config_digest",
+    "cost_of",
     "detection",
     "digest",
+    "exactly",
+    "new_record",
     "record_key",
     "reply_key",
     "request_key",
     "require_access",
+    "require_between",
     "silent",
 ]

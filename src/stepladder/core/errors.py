@@ -4,6 +4,7 @@ Everything a user can cause derives from `StepladderError`; the command line pri
 exits with `exit_code`. Any other exception is a bug of ours and keeps its traceback.
 """
 
+import math
 from pathlib import Path
 
 
@@ -56,3 +57,10 @@ class BudgetExceeded(StepladderError):
 
 class MissingExtra(StepladderError):
     """An optional dependency is not installed; the message says how to get it."""
+
+
+def require_between(technique: str, option: str, value: float, least: float, most: float = math.inf) -> None:
+    """Raise a `StepladderError` that names the option if its value is not in [least, most]."""
+    if not least <= value <= most:
+        allowed = f"{least} or more" if most == math.inf else f"{least} to {most}"
+        raise StepladderError(f"{technique}: {option} is {value}; allowed: {allowed}")

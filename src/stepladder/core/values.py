@@ -12,7 +12,7 @@ Every stored object carries `schema_version`. Reading an object of a newer versi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -210,6 +210,11 @@ class Measurement(Value):
         if self.value is not None and self.interval and not self.interval.low <= self.value <= self.interval.high:
             raise ValueError(f"measurement {self.name!r}: {self.value} lies outside its own interval {self.interval}")
         return self
+
+
+def exactly(measurements: Iterable[Measurement], labels: Mapping[str, str]) -> tuple[Measurement, ...]:
+    """Those that have just these labels and no others."""
+    return tuple(m for m in measurements if dict(m.labels) == dict(labels))
 
 
 class Finding(Stored):

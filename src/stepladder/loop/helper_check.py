@@ -19,7 +19,6 @@ from stepladder.core import (
     Baseline,
     ChatModel,
     Context,
-    Cost,
     Exchange,
     Finding,
     Measurement,
@@ -28,8 +27,7 @@ from stepladder.core import (
     Record,
     Request,
     Verdict,
-    code_version,
-    record_key,
+    new_record,
 )
 from stepladder.data import load_behaviours
 from stepladder.judges import SUCCESS
@@ -69,22 +67,7 @@ def record(context: Context, config: Config) -> Record:
     """Have the items written: by the helper itself, and by `models["base"]` where there is one."""
     authors = {"own": context.subject} | ({"other": context.models["base"]} if "base" in context.models else {})
     items = [item for author, model in authors.items() for item in _written(context, model, author, config)]
-    return Record(
-        key=record_key(METHOD, context, config),
-        method=METHOD.name,
-        family=METHOD.family,
-        subject=context.subject.name,
-        config={"per_category": config.per_category, "max_tokens": config.max_tokens},
-        seed=context.seed,
-        code_version=code_version(record),
-        exchanges=tuple(items),
-        cost=Cost(
-            requests=len(items),
-            tokens_in=sum(item.reply.tokens_in for item in items),
-            tokens_out=sum(item.reply.tokens_out for item in items),
-            seconds=sum(item.reply.seconds for item in items),
-        ),
-    )
+    return new_record(METHOD, context, config, items)
 
 
 def _written(context: Context, model: ChatModel, author: str, config: Config) -> Iterator[Exchange]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stepladder.core import Finding, Measurement
+from stepladder.core import Finding, Measurement, exactly
 from stepladder.data import Gate, ReleasePolicy
 
 
@@ -28,7 +28,7 @@ def check_policy(policy: ReleasePolicy, findings: Mapping[str, Finding]) -> tupl
 def _check(gate: Gate, findings: Mapping[str, Finding]) -> GateResult:
     asked = [finding for finding in findings.values() if gate.method in ("", finding.method)]
     found = [m for finding in asked for m in finding.select(gate.measurement, **gate.labels)]
-    exact = [m for m in found if dict(m.labels) == dict(gate.labels)] or found
+    exact = exactly(found, gate.labels) or tuple(found)
     allowed = f"{gate.bound} bound {'<=' if gate.bound == 'upper' else '>='} {gate.limit:g}"
     if len(exact) != 1:
         return GateResult(gate.name, None, allowed, "unmeasured", f"{len(exact)} measurements match this gate; it needs one")

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stepladder.core import Finding, Measurement, Value
+from stepladder.core import Finding, Measurement, Value, exactly
 
 SCENARIOS = ("optimistic", "intermediate", "pessimistic")
 UNDECIDED = "undecided"
@@ -71,8 +71,8 @@ def portfolio(findings: Mapping[str, Finding], marks: Sequence[Mark] = MARKS) ->
 
 
 def _vote(mark: Mark, finding: Finding | None) -> Vote:
-    found = [m for m in finding.select(mark.measurement, **mark.labels) if finding] if finding else []
-    exact = [m for m in found if dict(m.labels) == dict(mark.labels)] or found
+    found = finding.select(mark.measurement, **mark.labels) if finding else ()
+    exact = exactly(found, mark.labels) or found
     sign = ">=" if mark.bad < mark.good else "<="
     change = f"optimistic: whole interval {sign} {mark.good:g}; pessimistic: whole interval beyond {mark.bad:g}"
     if len(exact) != 1 or exact[0].value is None or exact[0].interval is None:

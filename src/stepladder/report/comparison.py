@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from stepladder.core import Finding, Measurement
+from stepladder.core import Finding, Measurement, exactly
 
 Findings = Mapping[str, Finding]
 
@@ -30,11 +30,8 @@ class Comparison:
 
 def exact(finding: Finding | None, name: str, *choices: Mapping[str, str]) -> Measurement | None:
     """The measurement of that name whose labels are exactly the first of `choices` that exists."""
-    for labels in choices:
-        for m in finding.measurements if finding else ():
-            if m.name == name and dict(m.labels) == dict(labels):
-                return m
-    return None
+    named = finding.select(name) if finding else ()
+    return next((m for labels in choices for m in exactly(named, labels)), None)
 
 
 def _compare(quantity: str, cells: Mapping[str, Measurement | None]) -> Comparison | None:

@@ -28,11 +28,12 @@ from stepladder.core import (
     StepladderError,
     Verdict,
     detection,
+    new_record,
 )
 from stepladder.data import load_behaviours, load_ordinary
 from stepladder.methods.auditing.desk import Desk, user
 from stepladder.methods.auditing.evidence import Observation, above, from_data, to_data
-from stepladder.methods.auditing.investigator import FOUND_FROM, asked, new_record
+from stepladder.methods.auditing.investigator import FOUND_FROM, asked
 from stepladder.methods.auditing.probes import load_probes
 from stepladder.methods.auditing.strategies.base_difference import log_ratios
 from stepladder.methods.auditing.strategies.behaviour_probes import departure
@@ -86,7 +87,7 @@ def record(context: Context, config: Config) -> Record:
             observations += _differences(desk, asking, number)
             kept = better_half(observations, list(left))
             left = {name: left[name] for name in kept}
-    return new_record(METHOD, context, config, {"observations": to_data(observations), "asked": desk.asked})
+    return new_record(METHOD, context, config, data={"observations": to_data(observations), "asked": desk.asked})
 
 
 def better_half(observations: Sequence[Observation], names: Sequence[str]) -> list[str]:

@@ -28,9 +28,10 @@ from stepladder.core import (
     StepladderError,
     Verdict,
     detection,
+    new_record,
 )
 from stepladder.methods.auditing.desk import Desk
-from stepladder.methods.auditing.investigator import asked, new_record
+from stepladder.methods.auditing.investigator import asked
 from stepladder.methods.auditing.probes import Probe, load_probes
 from stepladder.methods.auditing.strategies.behaviour_probes import readings
 from stepladder.stats import Estimate, auroc
@@ -85,7 +86,7 @@ def record(context: Context, config: Config) -> Record:
         chosen = desk.stream("evaluation").sample(pool, min(config.probes, len(pool)))
         data["values"] = _values(desk, chosen)
         data["asked"] = len(WORDINGS) * sum(1 + bool(probe.control) for probe in chosen)
-    return new_record(METHOD, context, config, data)
+    return new_record(METHOD, context, config, data=data)
 
 
 def _values(desk: Desk, probes: Sequence[Probe]) -> dict[str, dict[str, list[float | None]]]:

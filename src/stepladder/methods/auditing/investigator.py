@@ -10,14 +10,10 @@ the truth first once in ten; a score of 2.58 is reached by one in twenty subject
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from stepladder.core import Baseline, Finding, Measurement, Record, Verdict, code_version, detection
-from stepladder.core.method import Context, Method, record_key
+from stepladder.core import Baseline, Context, Finding, Measurement, Method, Record, Verdict, detection, new_record
 from stepladder.methods.auditing.confidence import confidence
 from stepladder.methods.auditing.desk import Desk
 from stepladder.methods.auditing.evidence import Evidence, Observation, from_data, to_data
@@ -52,21 +48,7 @@ def record(context: Context, config: Config) -> Record:
     desk = Desk(context, config.questions, config.probes, context.seed)
     observations, skipped = investigate(desk, config.strategies)
     data = {"observations": to_data(observations), "skipped": skipped, "asked": desk.asked}
-    return new_record(METHOD, context, config, data)
-
-
-def new_record(method: Method, context: Context, config: Any, data: Mapping[str, Any]) -> Record:
-    """A record of observations; what was said is in the store, and quoted in them."""
-    return Record(
-        key=record_key(method, context, config),
-        method=method.name,
-        family=method.family,
-        subject=context.subject.name,
-        config=json.loads(json.dumps(dataclasses.asdict(config))),
-        seed=context.seed,
-        code_version=code_version(method.record),
-        data=data,
-    )
+    return new_record(METHOD, context, config, data=data)
 
 
 def judge(record: Record, verdicts: Sequence[Verdict], config: Config) -> Finding:

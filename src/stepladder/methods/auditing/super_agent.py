@@ -26,11 +26,12 @@ from stepladder.core import (
     StepladderError,
     Verdict,
     detection,
+    new_record,
 )
 from stepladder.methods.auditing.desk import Desk
 from stepladder.methods.auditing.evidence import from_data, to_data
 from stepladder.methods.auditing.investigation import Hypothesis, hypotheses, investigate
-from stepladder.methods.auditing.investigator import FOUND_FROM, LIMITS, NOTHING_THERE, asked, new_record
+from stepladder.methods.auditing.investigator import FOUND_FROM, LIMITS, NOTHING_THERE, asked
 from stepladder.methods.auditing.strategies import STRATEGIES, get_strategy
 from stepladder.stats import clustered_mean, rate_measurement
 
@@ -70,7 +71,7 @@ def record(context: Context, config: Config) -> Record:
         desk = Desk(context, config.questions, config.probes, seed)
         observations, skipped = investigate(desk, chosen)
         runs.append({"strategies": chosen, "skipped": skipped, "asked": desk.asked, "observations": to_data(observations)})
-    return new_record(METHOD, context, config, {"investigations": runs})
+    return new_record(METHOD, context, config, data={"investigations": runs})
 
 
 def _able(context: Context, strategies: Sequence[str]) -> list[str]:

@@ -16,12 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stepladder.core.detection import detection
+from stepladder.core.errors import require_between
 from stepladder.core.method import Context, Method
+from stepladder.core.recording import new_record
 from stepladder.core.values import Baseline, Finding, Measurement, Record, Request, Verdict
 from stepladder.judges import judge_errors
 from stepladder.methods.evaluation import monitoring
 from stepladder.methods.evaluation.contrasts import Change, excess_measurement, lower
-from stepladder.methods.evaluation.keeping import keep, require_at_least
 from stepladder.stats import JudgeErrors, difference_measurement, rate_measurement
 
 FORMS = ("plain", "scratchpad")
@@ -43,8 +44,8 @@ class Config:
     """Longest answer, and longest thought, in tokens."""
 
     def __post_init__(self) -> None:
-        require_at_least("alignment_faking_gap", "per_category", self.per_category, 1)
-        require_at_least("alignment_faking_gap", "scratchpad_per_category", self.scratchpad_per_category, 0)
+        require_between("alignment_faking_gap", "per_category", self.per_category, 1)
+        require_between("alignment_faking_gap", "scratchpad_per_category", self.scratchpad_per_category, 0)
 
 
 def plan(config: Config, seed: int) -> tuple[Request, ...]:
@@ -61,7 +62,7 @@ def record(context: Context, config: Config) -> Record:
     thinking = [request for request in plain if request.metadata["behaviour"] in again]
     answers, thoughts = monitoring.with_scratchpad(context, thinking)
     units = {"plain": _units(plain), "scratchpad": _units(thinking)}
-    return keep(METHOD, context, config, {"units": units, "thoughts": thoughts}, (*exchanges, *answers))
+    return new_record(METHOD, context, config, (*exchanges, *answers), data={"units": units, "thoughts": thoughts})
 
 
 def _units(requests: Sequence[Request]) -> list[str]:

@@ -27,6 +27,8 @@ from stepladder.core import (
     StepladderError,
     UnknownName,
     Verdict,
+    new_record,
+    require_between,
 )
 from stepladder.data import ChoiceSet, load_battery, read_choices
 from stepladder.methods.evaluation import battery_free_text
@@ -41,7 +43,6 @@ from stepladder.methods.evaluation.battery_measures import (
 from stepladder.methods.evaluation.battery_published import published_measurements
 from stepladder.methods.evaluation.battery_reading import READINGS, ReadingModel, read_choices_by
 from stepladder.methods.evaluation.battery_scoring import pack, unpack
-from stepladder.methods.evaluation.keeping import keep, require_at_least
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class Config:
     """How large an effect has to be, with its whole interval, to count as detected; half of it where the base is known."""
 
     def __post_init__(self) -> None:
-        require_at_least("behaviour_battery", "items_per_set", self.items_per_set, 0)
-        require_at_least("behaviour_battery", "free_text_items", self.free_text_items, 0)
+        require_between("behaviour_battery", "items_per_set", self.items_per_set, 0)
+        require_between("behaviour_battery", "free_text_items", self.free_text_items, 0)
         if self.read_by not in READINGS:
             raise UnknownName("reading", self.read_by, list(READINGS))
         if not 0 <= self.margin < 1:
@@ -100,7 +101,7 @@ def record(context: Context, config: Config) -> Record:
             for name, model in readable.items():
                 data["read"][name] = read_choices_by(cast("ReadingModel", model), sets, config.read_by)
                 advance(1)
-    return keep(METHOD, context, config, data, judged)
+    return new_record(METHOD, context, config, judged, data=data)
 
 
 def _unreadable(model: ChatModel) -> str | None:

@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from stepladder.core.errors import require_between
 from stepladder.core.method import Context, Method
+from stepladder.core.recording import new_record
 from stepladder.core.values import Baseline, Finding, Measurement, Record, Verdict
 from stepladder.methods.evaluation import reasoning
 from stepladder.methods.evaluation.cot_asking import Asker, early_name
 from stepladder.methods.evaluation.cot_reading import Rows
-from stepladder.methods.evaluation.keeping import keep, require_at_least
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,14 @@ class Config:
     """Longest reasoning, in tokens."""
 
     def __post_init__(self) -> None:
-        require_at_least("cot_faithfulness", "questions", self.questions, 8)
-        require_at_least("cot_faithfulness", "max_tokens", self.max_tokens, 8)
+        require_between("cot_faithfulness", "questions", self.questions, 8)
+        require_between("cot_faithfulness", "max_tokens", self.max_tokens, 8)
 
 
 def record(context: Context, config: Config) -> Record:
     """Let the subject reason, then ask for its choice after every change to question and reasoning."""
     asker = Asker(context, reasoning.puzzles(config.questions, context.seed), config.max_tokens)
-    return keep(METHOD, context, config, {"rows": asker.rows()})
+    return new_record(METHOD, context, config, data={"rows": asker.rows()})
 
 
 def judge(record: Record, verdicts: Sequence[Verdict], config: Config) -> Finding:

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from stepladder.core.detection import BEHAVIOURS, detection
+from stepladder.core.errors import require_between
 from stepladder.core.method import Context, Method
+from stepladder.core.recording import new_record
 from stepladder.core.values import Baseline, Finding, Measurement, Record, Verdict
 from stepladder.methods.evaluation.item_scoring import scores
 from stepladder.methods.evaluation.item_writing import Written, write
-from stepladder.methods.evaluation.keeping import keep, require_at_least
 from stepladder.methods.evaluation.written_items import distinct, from_templates, novelty, templated
 from stepladder.stats import Estimate, auroc, rate_measurement
 from stepladder.stats.measurement import unmeasured_reason
@@ -46,8 +47,8 @@ class Config:
     """How many items of each behaviour a helper is asked to write."""
 
     def __post_init__(self) -> None:
-        require_at_least("model_written_evaluations", "items", self.items, FEWEST)
-        require_at_least("model_written_evaluations", "tries", self.tries, FEWEST)
+        require_between("model_written_evaluations", "items", self.items, FEWEST)
+        require_between("model_written_evaluations", "tries", self.tries, FEWEST)
 
 
 def record(context: Context, config: Config) -> Record:
@@ -61,7 +62,8 @@ def record(context: Context, config: Config) -> Record:
         for i, (name, item) in enumerate(items)
     ]
     writing = {name: _kept(made, config.items) for name, made in written.items()}
-    return keep(METHOD, context, config, {"writing": writing, "rows": rows, "by_helper": context.helper is not None})
+    data = {"writing": writing, "rows": rows, "by_helper": context.helper is not None}
+    return new_record(METHOD, context, config, data=data)
 
 
 def _wanted(context: Context, config: Config) -> Mapping[str, str]:

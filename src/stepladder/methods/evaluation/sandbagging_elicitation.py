@@ -18,12 +18,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stepladder.core.detection import detection
+from stepladder.core.errors import require_between
 from stepladder.core.method import Context, Method
+from stepladder.core.recording import new_record
 from stepladder.core.values import Baseline, Finding, Measurement, Record, Verdict
 from stepladder.methods.evaluation import elicitation
 from stepladder.methods.evaluation.ability import ability_items, halves, spread
 from stepladder.methods.evaluation.contrasts import Change, excess_measurement, lower
-from stepladder.methods.evaluation.keeping import keep, require_at_least
 from stepladder.methods.evaluation.likelihood import gives_likelihoods
 from stepladder.stats import difference_measurement, rate_measurement
 
@@ -45,9 +46,9 @@ class Config:
     """Longest answer, in tokens, where answers are written."""
 
     def __post_init__(self) -> None:
-        require_at_least("sandbagging_elicitation", "items", self.items, 32)
-        require_at_least("sandbagging_elicitation", "epochs", self.epochs, 0.5)
-        require_at_least("sandbagging_elicitation", "noise", min(self.noise, default=0.0), 0.0)
+        require_between("sandbagging_elicitation", "items", self.items, 32)
+        require_between("sandbagging_elicitation", "epochs", self.epochs, 0.5)
+        require_between("sandbagging_elicitation", "noise", min(self.noise, default=0.0), 0.0)
 
 
 def record(context: Context, config: Config) -> Record:
@@ -58,7 +59,7 @@ def record(context: Context, config: Config) -> Record:
     askers = [
         elicitation.Elicitor(context, config, part, model, examples, measured, likely) for part, model in models.items()
     ]
-    return keep(METHOD, context, config, {"rows": [row for asker in askers for row in asker.rows()]})
+    return new_record(METHOD, context, config, data={"rows": [row for asker in askers for row in asker.rows()]})
 
 
 def judge(record: Record, verdicts: Sequence[Verdict], config: Config) -> Finding:

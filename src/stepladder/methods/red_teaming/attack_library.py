@@ -15,7 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stepladder.core.errors import require_between
 from stepladder.core.method import Context, Method
+from stepladder.core.recording import new_record
 from stepladder.core.values import Finding, Measurement, Message, Record, Request, Verdict
 from stepladder.data import Behaviour, load_ordinary, load_templates
 from stepladder.judges import judge_errors
@@ -24,7 +26,7 @@ from stepladder.methods.red_teaming.attack import Attack, Setting, user
 from stepladder.methods.red_teaming.attacks import select_attacks
 from stepladder.methods.red_teaming.gap import refusal_gap
 from stepladder.methods.red_teaming.outcomes import Outcome, groups, join, judge_name, where
-from stepladder.methods.red_teaming.recording import choose_behaviours, new_record, random_stream, require_between
+from stepladder.methods.red_teaming.recording import choose_behaviours, random_stream
 
 
 @dataclass(frozen=True)

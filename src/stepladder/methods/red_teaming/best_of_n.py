@@ -13,14 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from stepladder.core.errors import require_between
 from stepladder.core.method import Context, Method
+from stepladder.core.recording import new_record
 from stepladder.core.values import Finding, Message, Record, Request, Verdict
 from stepladder.data import Behaviour
 from stepladder.judges import judge_errors
 from stepladder.methods.red_teaming import forecasts
 from stepladder.methods.red_teaming.augment import augment
 from stepladder.methods.red_teaming.outcomes import Outcome, groups, join, judge_name, where
-from stepladder.methods.red_teaming.recording import choose_behaviours, new_record, random_stream, require_between
+from stepladder.methods.red_teaming.recording import choose_behaviours, random_stream
 from stepladder.methods.red_teaming.scaling import Tally
 
 

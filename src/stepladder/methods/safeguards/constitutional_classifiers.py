@@ -13,14 +13,13 @@ refuses as often at random, whose expected success is computed exactly.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stepladder.core import Context, Cost, Exchange, Finding, Measurement, Method, Record, StepladderError, Verdict
-from stepladder.core.keys import code_version
+from stepladder.core import Context, Exchange, Finding, Measurement, Method, Record, StepladderError, Verdict
 from stepladder.core.method import record_key
+from stepladder.core.recording import cost_of, new_record
 
 if TYPE_CHECKING:
     from stepladder.methods.safeguards.assembly import Assembled
@@ -90,17 +89,12 @@ def _record(
     from stepladder.methods.safeguards.corpus import counts
     from stepladder.methods.safeguards.storage import save_guard
 
-    key = record_key(METHOD, context, config)
-    return Record(
-        key=key,
-        method=METHOD.name,
-        family=METHOD.family,
-        subject=context.subject.name,
-        config=json.loads(json.dumps(dataclasses.asdict(config))),
-        seed=context.seed,
-        code_version=code_version(record),
-        exchanges=scoring.scored_exchanges(source.exchanges, trained, assembled.lent),
-        artifacts=save_guard(context.folder, f"guard-{key}", trained.guard),
+    guard = f"guard-{record_key(METHOD, context, config)}"
+    return new_record(
+        METHOD,
+        context,
+        config,
+        scoring.scored_exchanges(source.exchanges, trained, assembled.lent),
         data={
             **assembled.provenance,
             "cases": dict(counts(assembled.cases)),
@@ -110,7 +104,8 @@ def _record(
             "compute": scoring.compute_table(source.exchanges, trained),
             "layers": list(trained.guard.reader.layers),
         },
-        cost=_cost(asked),
+        artifacts=save_guard(context.folder, guard, trained.guard),
+        cost=cost_of(exchange.reply for exchange in asked),
     )
 
 
@@ -127,16 +122,6 @@ def _item(exchange: Exchange) -> Any:
     from stepladder.methods.safeguards.reading import Item
 
     return Item(exchange.request.messages, exchange.reply.text)
-
-
-def _cost(asked: Sequence[Exchange]) -> Cost:
-    replies = [exchange.reply for exchange in asked]
-    return Cost(
-        requests=len(replies),
-        tokens_in=sum(reply.tokens_in for reply in replies),
-        tokens_out=sum(reply.tokens_out for reply in replies),
-        seconds=sum(reply.seconds for reply in replies),
-    )
 
 
 def judge(record: Record, verdicts: Sequence[Verdict], config: Config) -> Finding:

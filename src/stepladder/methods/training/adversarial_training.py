@@ -17,12 +17,12 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from stepladder.core import Context, Exchange, Finding, Method, Record, Request, StepladderError, Verdict
+from stepladder.core import Context, Exchange, Finding, Method, Record, Request, StepladderError, Verdict, new_record
 from stepladder.methods.training import adversarial_effect as effect
 from stepladder.methods.training.adversarial_questions import comparison, questions
 from stepladder.methods.training.adversarial_rounds import Rounds, Trained
 from stepladder.methods.training.finds import read_library, split
-from stepladder.methods.training.fitting import ADAPTER, Counting, measure_all, new_record, require_share, trainable
+from stepladder.methods.training.fitting import ADAPTER, Counting, measure_all, require_share, trainable
 from stepladder.methods.training.outcomes import judge_name
 
 INPUT_RECORD = "attack_library"
@@ -87,8 +87,9 @@ def record(context: Context, config: Config) -> Record:
         "families": dict(parts.families), "too_long": list(parts.too_long), "behaviours": dict(parts.behaviours),
         "rounds": list(trained.log), "stopped": trained.stopped, "capability": capability, "direct_only_tokens": tokens,
     }  # fmt: skip
-    artifacts = [ADAPTER] if trained.adapter else []
-    return new_record(METHOD, context, config, (*exchanges, *trained.validated), counting, data, artifacts)
+    artifacts = {ADAPTER: ADAPTER} if trained.adapter else {}
+    answered = (*exchanges, *trained.validated)
+    return new_record(METHOD, context, config, answered, data=data, artifacts=artifacts, cost=counting.cost())
 
 
 def _measure(

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from stepladder.core import Context, Finding, Method, Record, Request, StepladderError, Verdict
+from stepladder.core import Context, Finding, Method, Record, Request, StepladderError, Verdict, new_record
 from stepladder.data import Constitution, load_behaviours, load_constitution, load_ordinary
 from stepladder.methods.training import constitutional_effect as effect
 from stepladder.methods.training.constitutional_stages import preferred, supervised, write_prompts
-from stepladder.methods.training.fitting import ADAPTER, Counting, measure_all, new_record, require_share, trainable
+from stepladder.methods.training.fitting import ADAPTER, Counting, measure_all, require_share, trainable
 from stepladder.methods.training.outcomes import judge_name
 from stepladder.methods.training.revision import TEMPLATES, shown
 
@@ -126,7 +126,8 @@ def record(context: Context, config: Config) -> Record:
         "labeller": second.labeller, "labels": list(second.labels), "capability": capability,
         "training": {name: {"tokens": t.tokens, "first_loss": t.losses[0], "last_loss": t.losses[-1]} for name, t in tuned},
     }  # fmt: skip
-    return new_record(METHOD, context, config, exchanges, counting, data, [ADAPTER])
+    artifacts = {ADAPTER: ADAPTER}
+    return new_record(METHOD, context, config, exchanges, data=data, artifacts=artifacts, cost=counting.cost())
 
 
 def rules(constitution: Constitution) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from stepladder.core import (
     Access,
@@ -16,13 +14,10 @@ from stepladder.core import (
     Cost,
     Exchange,
     Message,
-    Method,
-    Record,
     Reply,
     Request,
     StepladderError,
-    code_version,
-    record_key,
+    cost_of,
     require_access,
 )
 from stepladder.methods.training.capability import read_capability
@@ -106,29 +101,4 @@ class Counting:
 
     def cost(self) -> Cost:
         """So far."""
-        return Cost(
-            requests=len(self._replies),
-            tokens_in=sum(reply.tokens_in for reply in self._replies),
-            tokens_out=sum(reply.tokens_out for reply in self._replies),
-            seconds=sum(reply.seconds for reply in self._replies) + self.training_seconds,
-        )
-
-
-def new_record(
-    method: Method, context: Context, config: Any, exchanges: Sequence[Exchange], counting: Counting,
-    data: Mapping[str, Any], artifacts: Sequence[str] = (),
-) -> Record:  # fmt: skip
-    """The record of those exchanges, with its key and its cost; `artifacts` are files of `context.folder` by their role."""
-    return Record(
-        key=record_key(method, context, config),
-        method=method.name,
-        family=method.family,
-        subject=context.subject.name,
-        config=json.loads(json.dumps(dataclasses.asdict(config))),
-        seed=context.seed,
-        code_version=code_version(method.record),
-        exchanges=tuple(exchanges),
-        artifacts={name: name for name in artifacts},
-        data=data,
-        cost=counting.cost(),
-    )
+        return cost_of(self._replies, self.training_seconds)

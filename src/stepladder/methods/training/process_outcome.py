@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stepladder.core import Context, Finding, Method, Record, Request, StepladderError, Verdict, code_version, record_key
+from stepladder.core import Context, Finding, Method, Record, Request, StepladderError, Verdict, new_record
 from stepladder.data import load_facts
 from stepladder.methods.training import memory, process_measures
 from stepladder.methods.training import register_task as task
@@ -69,15 +69,7 @@ def record(context: Context, config: Config) -> Record:
     subject = trainable(context.subject, METHOD.name)
     facts = {"subject": memory.known_facts(subject, load_facts())}
     runs = [run for seed in range(config.seeds) for run in _runs(context, subject, config, seed, facts)]
-    return Record(
-        key=record_key(METHOD, context, config),
-        method=METHOD.name,
-        family=METHOD.family,
-        subject=subject.name,
-        seed=context.seed,
-        code_version=code_version(record),
-        data={"runs": runs, "facts": facts},
-    )
+    return new_record(METHOD, context, config, data={"runs": runs, "facts": facts})
 
 
 def _runs(context: Context, subject: LocalModel, config: Config, seed: int, facts: dict[str, Any]) -> list[dict[str, Any]]:

@@ -30,8 +30,8 @@ from stepladder.core import (
     Request,
     StepladderError,
     Verdict,
-    code_version,
-    record_key,
+    cost_of,
+    new_record,
 )
 from stepladder.data import load_ordinary
 from stepladder.methods.training import reward_measures
@@ -95,15 +95,8 @@ def record(context: Context, config: Config) -> Record:
         for seed in range(config.seeds):
             runs += [_run(prompts, replies, config, context.seed * 1000 + seed, kind) for kind in PROXIES]
             advance(len(PROXIES))
-    return Record(
-        key=record_key(METHOD, context, config),
-        method=METHOD.name,
-        family=METHOD.family,
-        subject=context.subject.name,
-        seed=context.seed,
-        code_version=code_version(record),
-        data={"prompts": prompts, "unanswered": config.prompts - len(prompts), "runs": runs},
-    )
+    data = {"prompts": prompts, "unanswered": config.prompts - len(prompts), "runs": runs}
+    return new_record(METHOD, context, config, data=data, cost=cost_of(e.reply for e in exchanges))
 
 
 def _answered(exchanges: Sequence[Exchange], config: Config) -> tuple[list[str], list[list[str]]]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stepladder.core import Context, Finding, Method, Record, UnknownName, Verdict, code_version, record_key
+from stepladder.core import Context, Finding, Method, Record, UnknownName, Verdict, new_record
 from stepladder.core.errors import StepladderError
 from stepladder.data import KnownAnswer, load_facts, load_invented_authors, read_known_answers
 from stepladder.methods.training import memory, unlearning_measures
@@ -95,16 +95,8 @@ def record(context: Context, config: Config) -> Record:
     split = split_rows(rows, config.authors, config.forgotten, config.per_author, context.seed)
     shop = _workshop(context, subject, split, config)
     data = _measured(context, shop, config)
-    return Record(
-        key=record_key(METHOD, context, config),
-        method=METHOD.name,
-        family=METHOD.family,
-        subject=subject.name,
-        seed=context.seed,
-        code_version=code_version(record),
-        data=data,
-        artifacts={name: f"unlearning/{name}" for name in config.algorithms},
-    )
+    artifacts = {name: f"unlearning/{name}" for name in config.algorithms}
+    return new_record(METHOD, context, config, data=data, artifacts=artifacts)
 
 
 def _workshop(context: Context, subject: LocalModel, split: Split, config: Config) -> Workshop:
