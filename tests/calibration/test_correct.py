@@ -8,7 +8,10 @@ from calibration_fakes import cell
 
 from stepladder.calibration import Calibration, Group, calibrations, correct
 from stepladder.calibration.correct import posterior_probability, ratio_of_betas
+from stepladder.calibration.plan import version
 from stepladder.core import Finding, Measurement, detection
+from stepladder.judges import get_judge
+from stepladder.methods import get_method
 
 
 def calibrated(found: int, missed: int, alarms: int, quiet: int, base: str = "smollm2") -> Calibration:
@@ -129,3 +132,13 @@ def test_the_counts_at_the_reference_dose_are_the_ones_used() -> None:
     cells += [cell(i, clean, False, 0.0, dose=0.1) for i in range(4) for clean in (False, True)]
     (entry,) = correct(finding(True), calibrations(cells), "smollm2")
     assert "dose 1: found 4 of 4 organisms, 0 of 4 clean twins" in entry.posterior.note
+
+
+def test_a_calibration_of_other_code_says_so() -> None:
+    known = calibrated(3, 0, 0, 3).model_copy(update={"method": "investigator"})
+    call = finding(True).model_copy(update={"method": "investigator"})
+    (entry,) = correct(call, [known], "smollm2")
+    assert "measured on an earlier version of the technique" in entry.posterior.note
+    current = known.model_copy(update={"version": version(get_method("investigator"), get_judge("refusal"))})
+    (entry,) = correct(call, [current], "smollm2")
+    assert "earlier version" not in entry.posterior.note

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stepladder.calibration.plan import outdated
 from stepladder.calibration.values import Calibration, Corrected, Group
 from stepladder.core import Baseline, Finding, Interval, Measurement
 from stepladder.core.detection import FOUND, UNKNOWN
@@ -46,11 +47,13 @@ def _corrected(
 ) -> Corrected:
     behaviour, call = detected.labels["behaviour"], detected.labels["found"]
     known = [c for c in calibrations if c.method == finding.method and c.behaviour == behaviour]
-    group = next((g for c in known if (g := c.group(subject_kind)) and g.organisms and g.twins), None)
+    found = next(((c, g) for c in known if (g := c.group(subject_kind)) and g.organisms and g.twins), None)
+    group = found[1] if found else None
+    earlier = "; measured on an earlier version of the technique" if found and outdated(found[0]) else ""
     reason = f"no call: {detected.reason or 'unmeasured'}" if call == UNKNOWN else None
     if group is None:
         reason = never(finding.method, behaviour, subject_kind, known)
-    ratio, posterior = _figures(group, call, prior, reason)
+    ratio, posterior = _figures(group, call, prior, reason, earlier)
     return Corrected(
         method=finding.method,
         behaviour=behaviour,
@@ -71,7 +74,9 @@ def never(method: str, behaviour: str, subject_kind: str, known: Sequence[Calibr
     return f"{method} was never calibrated for {behaviour} on subjects like {subject_kind} ({where})"
 
 
-def _figures(group: Group | None, call: str, prior: float, reason: str | None) -> tuple[Measurement, Measurement]:
+def _figures(
+    group: Group | None, call: str, prior: float, reason: str | None, earlier: str
+) -> tuple[Measurement, Measurement]:
     """Likelihood ratio of the call, and the posterior probability beside the prior."""
     baseline = Baseline(name="prior", value=prior)
     n = group.organisms + group.twins if group else 0
@@ -84,17 +89,19 @@ def _figures(group: Group | None, call: str, prior: float, reason: str | None) -
     probability = [posterior_probability(prior, r) for r in ratio]
     nothing = Baseline(name="a call that says nothing", value=1.0)
     return (
-        _measured("likelihood_ratio", "ratio", ratio, group, nothing),
-        _measured("posterior", "probability", probability, group, baseline),
+        _measured("likelihood_ratio", "ratio", ratio, group, nothing, earlier),
+        _measured("posterior", "probability", probability, group, baseline, earlier),
     )
 
 
-def _measured(name: str, unit: str, figures: Sequence[float], group: Group, baseline: Baseline) -> Measurement:
+def _measured(name: str, unit: str, figures: Sequence[float], group: Group, baseline: Baseline, earlier: str) -> Measurement:
     """A measurement from its value and bounds."""
     value, low, high = figures
     interval = Interval(low=low, high=high, method="Jeffreys posteriors of the calibration") if low < high else None
     n = group.organisms + group.twins
-    return Measurement(name=name, value=value, unit=unit, interval=interval, n=n, baseline=baseline, note=_note(group))
+    return Measurement(
+        name=name, value=value, unit=unit, interval=interval, n=n, baseline=baseline, note=_note(group) + earlier
+    )
 
 
 def likelihoods(group: Group, found: bool) -> tuple[Beta, Beta]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from stepladder.calibration.values import Calibration
 from stepladder.core import Method, StepladderError, UnknownName, code_version, config_digest, digest
 from stepladder.judges import Judge, get_judge
 from stepladder.judges.judge import room_digest
@@ -84,6 +85,14 @@ def version(method: Method, judge: Judge) -> str:
     """All of the instrument that a cell depends on: the technique, its default configuration, what it needs, the judge."""
     code, config = code_version(method.record), config_digest(method.config())
     return digest([method.name, code, config, [version(m, judge) for m in needed(method)], judge.name, room_digest()])
+
+
+def outdated(calibration: Calibration) -> bool:
+    """Whether the technique of the catalogue, what it needs, or its judge has changed since it was calibrated."""
+    try:
+        return version(get_method(calibration.method), get_judge(calibration.judge)) != calibration.version
+    except UnknownName:
+        return False  # a technique of a user's own: nothing to compare with
 
 
 def needed(method: Method) -> Iterator[Method]:
