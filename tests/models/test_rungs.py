@@ -25,7 +25,8 @@ def test_a_rung_without_adapters_is_its_base() -> None:
 def test_adapters_are_copied_and_change_the_weights(cache: Path, folders: dict[str, Path], adapter: Path) -> None:
     base = f"hf/{folders['llama']}"
     rung = save_rung("abc123", base, [adapter])
-    assert rung.adapters and all(path.is_relative_to(cache / "rungs") for path in rung.adapters)
+    assert rung.adapters
+    assert all(path.is_relative_to(cache / "rungs") for path in rung.adapters)
     model = open_model("rung/abc123")
     assert model.name == "rung/abc123"
     assert model.fingerprint.split(":")[1] != open_model(base).fingerprint.split(":")[1]
