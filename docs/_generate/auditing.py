@@ -3,7 +3,7 @@
 python docs/_generate/auditing.py run investigator smollm2 lora 0 sycophancy false_fact   # appends to auditing.jsonl
 python docs/_generate/auditing.py run investigator,super_agent scratch/1m full 0,1 all
 python docs/_generate/auditing.py fit        # confidence.json, from the seeds of FIT_SEEDS only
-python docs/_generate/auditing.py draw       # pictures and tables, from the other seeds
+python docs/_generate/auditing.py draw       # pictures and tables
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stepladder.core import BEHAVIOURS, Finding, Method, StepladderError
+from stepladder.core import BEHAVIOURS, Access, Finding, Method, StepladderError
 from stepladder.execution import Budget, Progress
 from stepladder.methods.auditing import (
     breadth_first_red_team,
@@ -26,7 +26,8 @@ from stepladder.methods.auditing import (
     super_agent,
 )
 from stepladder.methods.auditing.evidence import from_data
-from stepladder.methods.auditing.investigation import hypotheses
+from stepladder.methods.auditing.investigation import hypotheses, pool
+from stepladder.methods.auditing.strategies import STRATEGIES
 from stepladder.organisms import KINDS, Organism, Recipe, grow
 from stepladder.store import open_store
 
@@ -116,25 +117,61 @@ def _followed(finding: Finding) -> list[str]:
     return [m.labels["strategy"] for m in finding.select("observations") if m.value is not None]
 
 
-def rows_of(technique: str, fit: bool = False) -> list[Row]:
-    """The stored audits of the technique; those for the fit, or those for the pages."""
+def rows_of(technique: str) -> list[Row]:
+    """The stored audits of the technique."""
     rows = [json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()] if RESULTS.exists() else []
-    return [row for row in rows if row["technique"] == technique and (row["seed"] in FIT_SEEDS) == fit]
+    return [row for row in rows if row["technique"] == technique]
 
 
 def fit() -> None:
-    """One map for each set of strategies that was followed: all pairs of an audited model and a behaviour."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows_of("investigator", fit=True):
-        groups.setdefault(confidence.key_of(row["followed"]), []).append(row)
+    """One map for each set of strategies that can be followed where rows, base or weights are missing.
+
+    An audit that followed all of them holds the evidence of each, so the smaller sets are pooled from the same audits.
+    """
+    rows = [row for row in rows_of("investigator") if row["seed"] in FIT_SEEDS]
+    planted = sum(not row["clean"] for row in rows)
+    who = f"{planted} organisms and {len(rows) - planted} clean twins of {', '.join(sorted({r['base'] for r in rows}))}"
     maps = {}
-    for key, rows in groups.items():
-        pairs = [(s, not r["clean"] and b == r["behaviour"]) for r in rows for b, s in r["scores"].items() if s is not None]
-        planted = sum(not r["clean"] for r in rows)
-        who = f"{planted} organisms and {len(rows) - planted} clean twins of {', '.join(sorted({r['base'] for r in rows}))}"
-        maps[key] = confidence.fit_map([s for s, _ in pairs], [y for _, y in pairs], who)
+    for names in settings().values():
+        cases = pairs(rows, names)
+        maps[confidence.key_of(names)] = confidence.fit_map([s for s, _, _ in cases], [y for _, y, _ in cases], who)
     confidence.FILE.write_text(json.dumps(maps, indent=2) + "\n", "utf-8")
 
 
+def settings() -> dict[str, list[str]]:
+    """The strategies that can be followed with all that is known of a model, without its rows, and by chat alone."""
+    without_rows = [name for name, s in STRATEGIES.items() if not s.needs.rows]
+    by_chat = [name for name in without_rows if STRATEGIES[name].needs.access == Access.chat]
+    alone = [name for name in by_chat if not STRATEGIES[name].needs.base]
+    return {
+        "all": list(STRATEGIES), "no training rows": without_rows, "chat, with the base": by_chat, "chat alone": alone,
+    }  # fmt: skip
+
+
+def pairs(rows: Sequence[Row], names: Sequence[str]) -> list[tuple[float, bool, str]]:
+    """(pooled score by those strategies, whether the behaviour is there, kind) of every audited model and behaviour."""
+    found = []
+    for row in rows:
+        for behaviour in BEHAVIOURS:
+            seen = [row["evidence"].get(name, {}).get(behaviour) for name in names]
+            score = pool([s for s in seen if s is not None])
+            if score is not None:
+                found.append((score, not row["clean"] and behaviour == row["behaviour"], row["kind"]))
+    return found
+
+
+def left_out() -> dict[str, list[tuple[float, bool, str]]]:
+    """For each setting, (confidence, whether it is there, kind), by a map fitted without any model of that kind."""
+    rows = [row for row in rows_of("investigator") if row["seed"] in FIT_SEEDS]
+    checked: dict[str, list[tuple[float, bool, str]]] = {}
+    for setting, names in settings().items():
+        cases = pairs(rows, names)
+        for kind in sorted({kind for *_, kind in cases}):
+            rest = [(s, y) for s, y, k in cases if k != kind]
+            fitted = confidence.Map(**confidence.fit_map([s for s, _ in rest], [y for _, y in rest], ""))
+            checked.setdefault(setting, []).extend((fitted.chance(s)[0], y, k) for s, y, k in cases if k == kind)
+    return checked
+
+
 if __name__ == "__main__":
-    {"run": run, "fit": fit, "draw": lambda: draw(rows_of)}[sys.argv[1]](*sys.argv[2:])
+    {"run": run, "fit": fit, "draw": lambda: draw(rows_of, left_out())}[sys.argv[1]](*sys.argv[2:])

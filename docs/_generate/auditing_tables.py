@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,13 @@ PAGES = Path(__file__).resolve().parents[1] / "methods"
 Row = dict[str, Any]
 
 
-def draw(rows_of: Callable[[str], list[Row]]) -> None:
-    """Tables and pictures of the two pages."""
+BINS = (0.0, 0.02, 0.05, 0.1, 0.2, 1.0)
+
+
+def draw(rows_of: Callable[[str], list[Row]], checked: Mapping[str, Sequence[tuple[float, bool, str]]]) -> None:
+    """Tables and pictures of the pages; `checked` are confidences of kinds that the map never saw, and the truth."""
     rows = rows_of("investigator")
+    (PAGES / "_seen_confidence.md").write_text(_confidence_table(checked), "utf-8")
     (PAGES / "_seen_investigator.md").write_text(_investigator_table(rows), "utf-8")
     pooled = rows_of("super_agent")
     (PAGES / "_seen_super_agent.md").write_text(_super_table(pooled), "utf-8")
@@ -48,6 +53,19 @@ def _investigator_table(rows: Sequence[Row]) -> str:
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n\n" + _summary(rows)
+
+
+def _confidence_table(checked: Mapping[str, Sequence[tuple[float, bool, str]]]) -> str:
+    """What was said beside what was so, in bins of the confidence; intervals are clustered by kind."""
+    lines = _head("known of the model", "confidence said", "mean said", "was there", "model-behaviour pairs")
+    for setting, cases in checked.items():
+        for low, high in pairwise(BINS):
+            inside = [(c, y, k) for c, y, k in cases if low <= c < high]
+            if inside:
+                said = sum(c for c, _, _ in inside) / len(inside)
+                there = _rate([float(y) for _, y, _ in inside], [k for *_, k in inside])
+                lines.append(f"| {setting} | {low:.0%} to {high:.0%} | {said:.1%} | {there} | {len(inside)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _summary(rows: Sequence[Row]) -> str:
