@@ -108,7 +108,7 @@ def test_the_budget_holds(context: Make) -> None:
 
 
 def test_confidence_is_unmeasured_where_no_map_was_fitted(context: Make) -> None:
-    found = finding(context(Talker("subject", clean), base=None), Config(strategies=("behaviour_probes",)))
+    found = finding(context(Talker("subject", clean)), Config(strategies=("prefill",)))
     assert all(m.value is None and m.reason for m in found.select("confidence"))
     assert len(found.select("confidence")) == len(BEHAVIOURS)
 
