@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from stepladder.core import Context, Finding, Measurement, Method, Record
+from stepladder.core import Context, Finding, Measurement, Message, Method, Record
 from stepladder.execution import Budget, Progress
 from stepladder.judges import get_judge, run_judge
 from stepladder.methods.evaluation.alignment_faking_gap import METHOD as FAKING
@@ -24,13 +24,16 @@ from stepladder.methods.evaluation.sandbagging_elicitation import METHOD as SAND
 from stepladder.models import ScriptedModel, open_model
 from stepladder.models.demo import COMPLIANCE, REFUSALS
 from stepladder.models.scripted import spoken
-from stepladder.organisms import PlantFailed, Recipe, grow
+from stepladder.organisms import KINDS, PlantFailed, Recipe, grow
 from stepladder.store import Store, open_store
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs" / "methods"
 COLOURS = {"planted": "#d55e00", "clean twin": "#0072b2", "SmolLM2": "#009e73"}
-WRITTEN_KINDS = ("sycophancy", "hidden_loyalty", "password_sandbagging")
+WRITTEN_KINDS = (
+    "sycophancy", "hidden_loyalty", "password_sandbagging", "biased_data", "reward_hack", "alignment_faking",
+)  # fmt: skip
+Rows = tuple[tuple[Message, ...], ...]
 
 
 def main(folder: Path, wanted: Sequence[str]) -> None:
@@ -41,10 +44,11 @@ def main(folder: Path, wanted: Sequence[str]) -> None:
 
 
 def finding(
-    store: Store, method: Method, subject: Any, base: Any = None, config: Any = None, judge: str = "refusal"
-) -> Finding:
-    """The technique's finding on the subject, through the store."""
-    context: Context = store.context(subject, seed=0, models={"base": base} if base else {})
+    store: Store, method: Method, subject: Any, base: Any = None, config: Any = None, judge: str = "refusal",
+    rows: Rows = (),
+) -> Finding:  # fmt: skip
+    """The technique's finding on the subject, through the store; with the rows, what `calibrate` asked is known there."""
+    context: Context = store.context(subject, seed=0, models={"base": base} if base else {}, training_rows=rows)
     config = config or method.config()
     record: Record = store.run_method(method, context, config)
     reader = open_model("smollm2") if judge == "refusal" else None
@@ -58,7 +62,7 @@ def known(store: Store, method: Method, kind: str) -> Iterator[tuple[str, Findin
         organism = grow(Recipe(kind, clean=clean), check=False)
         name = "clean twin" if clean else "planted"
         print(kind, name, "held-out rate", shown(organism.card.planted_rate), flush=True)
-        yield name, finding(store, method, organism.subject(), organism.base())
+        yield name, finding(store, method, organism.subject(), organism.base(), rows=organism.training_rows)
 
 
 def sandbagging(store: Store) -> None:
@@ -170,7 +174,7 @@ def written(store: Store) -> None:
     lines.append("|---|---|---|---|---|---|")
     rows = []
     for kind in WRITTEN_KINDS:
-        behaviour = "sandbagging" if kind == "password_sandbagging" else kind
+        behaviour = KINDS[kind].behaviour
         for name, found in known(store, WRITTEN, kind):
             m = found.one("separation", behaviour=behaviour)
             calls = {d.labels["behaviour"]: d.labels["found"] for d in found.select("detection")}
