@@ -20,9 +20,9 @@ def made(architecture: str, **changes: object) -> Dictionary:
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=g)
 
-    given = {"architecture": architecture, "k": K, "W_enc": normal(D, L), "b_enc": normal(L), "W_dec": normal(L, D),
-             "b_dec": normal(D), "threshold": normal(L).abs(), **{n: normal(L) for n in ("b_gate", "r_mag", "b_mag")}}  # fmt: skip
-    return Dictionary(**(given | changes))
+    given = {"W_enc": normal(D, L), "b_enc": normal(L), "W_dec": normal(L, D), "b_dec": normal(D)}
+    given |= {"threshold": normal(L).abs(), **{name: normal(L) for name in ("b_gate", "r_mag", "b_mag")}}
+    return Dictionary(**({"architecture": architecture, "k": K} | given | changes))
 
 
 def by_the_paper(d: Dictionary, x: torch.Tensor) -> list[list[float]]:
