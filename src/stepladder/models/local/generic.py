@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 STACKS = ("model.layers", "model.language_model.layers", "transformer.h", "gpt_neox.layers", "model.decoder.layers")
 ATTENTIONS = ("self_attn", "attn", "attention", "self_attention")
 MLPS = ("mlp", "feed_forward", "ffn")
+PROJECTIONS = ("o_proj", "out_proj", "c_proj", "dense")
+"""The names of an attention's output projection."""
 
 
 class _Stop(Exception):
@@ -35,7 +37,8 @@ class GenericTrunk:
         self.model, self.device = model.to(device, dtype).eval(), device
         config = model.config.get_text_config()
         self.stack = _stack(model)
-        self.layers, self.width = len(self.stack), config.hidden_size
+        self.layers, self.width, self.heads = len(self.stack), config.hidden_size, config.num_attention_heads
+        self.head_width = getattr(config, "head_dim", None) or self.width // self.heads
         # Beyond a sliding window, columns that padding leaves empty would count: such contexts are refused.
         window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
         limit = getattr(config, "max_position_embeddings", None) or 1 << 30
@@ -85,7 +88,11 @@ class GenericTrunk:
         places = {"attention": ATTENTIONS, "mlp": MLPS, "residual": ()}
         wanted = [site for site in places if taps.wants(index, site)]
         modules = {site: _child(block, places[site]) if places[site] else block for site in wanted}
-        return [modules[site].register_forward_hook(_hook(index, site, taps, positions)) for site in wanted]
+        hooks = [modules[site].register_forward_hook(_hook(index, site, taps, positions)) for site in wanted]
+        if taps.wants(index, "heads"):
+            projection = _child(_child(block, ATTENTIONS), PROJECTIONS)
+            hooks.append(projection.register_forward_pre_hook(_input_hook(index, taps, positions)))
+        return hooks
 
 
 def _hook(index: int, site: str, taps: Taps, positions: Tensor) -> Any:
@@ -95,6 +102,18 @@ def _hook(index: int, site: str, taps: Taps, positions: Tensor) -> Any:
         if taps.last == index and site == taps.site:
             raise _Stop
         return (changed, *output[1:]) if isinstance(output, tuple) else changed
+
+    return run
+
+
+def _input_hook(index: int, taps: Taps, positions: Tensor) -> Any:
+    """What goes into the output projection: (rows, tokens, heads * head width)."""
+
+    def run(module: Any, inputs: Any) -> Any:
+        changed = taps(index, "heads", inputs[0].view(*positions.shape, -1), positions)
+        if taps.last == index and taps.site == "heads":
+            raise _Stop
+        return (changed.view(inputs[0].shape), *inputs[1:])
 
     return run
 
