@@ -125,3 +125,20 @@ class _LinearAttention(nn.Module):
     def forward(self, stream: torch.Tensor) -> torch.Tensor:
         mixed = self.v_proj(stream).mean(1, keepdim=True) + self.v_proj(stream)
         return self.o_proj(mixed)
+
+
+def known_subject(folder: Any) -> Any:
+    """The hand-written induction model as a user's folder, with one word a token."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    from stepladder.models.local.model import LocalModel
+
+    vocabulary = {f"w{index}": index for index in range(WORDS - 1)} | {"<unk>": WORDS - 1}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<unk>")
+    fast.chat_template = "{% for m in messages %}{{ m['content'] }} {% endfor %}"
+    induction_model().save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return LocalModel("known", folder, "float32")

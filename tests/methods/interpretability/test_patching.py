@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2] / "models"))
 
+import torch
 from known_models import INDUCTION_HEAD, PREVIOUS_TOKEN_HEAD, LinearModel, induction_model
 from tiny_models import tiny_gpt2, tiny_llama, tiny_qwen2
 

@@ -2,7 +2,7 @@
 
 Each task gives pairs of a clean and a corrupted prompt of the same wording, and the tokens that each makes likely:
 
-* `indirect_object`: "When Mary and John went to the shop, John gave a book to" / the same with "Mary gave" (arXiv:2211.00593);
+* `indirect_object`: "When Mary and John went to the shop, John gave a book to" / "... Mary gave ..." (arXiv:2211.00593);
 * `agreement`: "The keys near the table" / "The key near the table": are or is (after Linzen et al., arXiv:1611.01368);
 * `repeats`: random tokens in which an earlier pair says what comes next; any vocabulary has them (arXiv:2209.11895).
 

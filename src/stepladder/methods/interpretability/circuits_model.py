@@ -13,7 +13,7 @@ is never computed twice. Sequences are padded on the right, where a causal model
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,7 +37,7 @@ class Place(NamedTuple):
 
 @dataclass
 class Run:
-    """What a run gave: the stream after the final norm, (rows, tokens, d) (`None` where it ended early), and what was kept."""
+    """The stream after the final norm, (rows, tokens, d) (`None` where the run ended early), and what was kept."""
 
     hidden: Tensor | None = None
     kept: dict[Place, Tensor] = field(default_factory=dict)
@@ -48,6 +48,26 @@ Changes = Mapping[Place, "Callable[[Tensor], Tensor]"]
 
 class _Stop(Exception):
     """Raised by a hook when nothing after its layer is wanted."""
+
+
+@contextmanager
+def fast_products() -> Iterator[None]:
+    """Products of float32 through oneDNN, about twice as fast on processors with bfloat16 but without tiles.
+
+    The setting is named after bfloat16, to which oneDNN rounds where the processor multiplies tiles; there it is left alone.
+    """
+    import torch
+
+    place: Any = getattr(torch.backends.mkldnn, "matmul", None)
+    exact = torch.cpu._is_avx512_bf16_supported() and not torch.cpu._is_amx_tile_supported()
+    before = place.fp32_precision if place else None
+    if place and exact:
+        place.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        if place:
+            place.fp32_precision = before
 
 
 class CircuitModel:
@@ -101,11 +121,8 @@ class CircuitModel:
 
         taps = _Taps(changes or {}, frozenset(keep), grad)
         run = Run(kept=taps.kept)
-        with torch.set_grad_enabled(grad), self._skipping(start), self._hooked(taps, stop):
-            try:
-                run.hidden = self.model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
-            except _Stop:
-                pass
+        with torch.set_grad_enabled(grad), fast_products(), self._skipping(start), self._hooked(taps, stop), suppress(_Stop):
+            run.hidden = self.model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
         return run
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -153,9 +170,7 @@ class CircuitModel:
                 lambda module, inputs: (taps(place, inputs[0].unflatten(-1, (self.heads, -1))).flatten(-2), *inputs[1:])
             )
         if site == "residual" and layer < 0:
-            return self.stack[0].register_forward_pre_hook(
-                lambda module, inputs: (taps(place, inputs[0]), *inputs[1:])
-            )
+            return self.stack[0].register_forward_pre_hook(lambda module, inputs: (taps(place, inputs[0]), *inputs[1:]))
         module = self.mlps[layer] if site == "mlp" else self.stack[layer]
         return module.register_forward_hook(lambda module, inputs, output: _replaced(output, taps, place))
 

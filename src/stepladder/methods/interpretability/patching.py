@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from stepladder.methods.interpretability.circuits_model import CircuitModel, Place, Run
 
@@ -26,7 +26,8 @@ ROWS = 256
 """Rows of one run; a chunk of parts times prompts."""
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True, order=True)
+class Part:
     """A part of the model: head `index` of a layer, its MLP (index -1), or its stream at token `index`."""
 
     layer: int
@@ -139,9 +140,7 @@ def changes_of(parts: Sequence[Part], values: Mapping[Place, Tensor]) -> dict[Pl
     return {place: changing(list(group)) for place, group in groupby(sorted(parts), key=lambda part: part.place)}
 
 
-def attribute(
-    model: CircuitModel, prompts: Prompts, parts: Sequence[Part], values: Mapping[Place, Tensor]
-) -> Tensor:
+def attribute(model: CircuitModel, prompts: Prompts, parts: Sequence[Part], values: Mapping[Place, Tensor]) -> Tensor:
     """(parts, prompts): the first-order estimate of `patch_each` for all parts, from one run and one gradient."""
     import torch
 
@@ -151,9 +150,7 @@ def attribute(
     with torch.enable_grad():
         total = prompts.difference(model.last(run.hidden)).sum()
     slopes = torch.autograd.grad(total, [run.kept[place] for place in keep])
-    moved = {
-        place: (slope * (values[place] - run.kept[place].detach())) for place, slope in zip(keep, slopes, strict=True)
-    }
+    moved = {place: (slope * (values[place] - run.kept[place].detach())) for place, slope in zip(keep, slopes, strict=True)}
     return torch.stack([part.pick(moved[part.place]).flatten(1).sum(1) for part in parts])
 
 
@@ -181,9 +178,7 @@ def path_effect(
     return patch_each(model, prompts, base, [receiver], moved.kept)[0]
 
 
-def _contribution(
-    model: CircuitModel, prompts: Prompts, base: Run, sender: Part, values: Mapping[Place, Tensor]
-) -> Tensor:
+def _contribution(model: CircuitModel, prompts: Prompts, base: Run, sender: Part, values: Mapping[Place, Tensor]) -> Tensor:
     """(prompts, tokens, d): how the stream after the sender's layer moves, the layer's MLP held fixed for a head."""
     changes = changes_of([sender], values)
     if sender.site == "heads":
