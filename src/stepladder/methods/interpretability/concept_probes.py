@@ -26,8 +26,8 @@ from stepladder.core.recording import new_record
 from stepladder.core.values import Finding, Record, Verdict
 from stepladder.methods.interpretability.concept_data import (
     Statement,
-    control_labels,
     conjunctions,
+    control_labels,
     read_statements,
     shipped_statements,
     split,
