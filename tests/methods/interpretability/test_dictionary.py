@@ -9,7 +9,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from stepladder.core.errors import StepladderError  # noqa: E402
-from stepladder.methods.interpretability.dictionary import ARCHITECTURES, Dictionary, random_dictionary  # noqa: E402
+from stepladder.methods.interpretability.dictionary import Dictionary, random_dictionary  # noqa: E402
+from stepladder.methods.interpretability.sae_config import ARCHITECTURES  # noqa: E402
 
 D, L, K = 6, 20, 3
 

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from stepladder.core.errors import StepladderError, UnknownName
+from stepladder.methods.interpretability.sae_config import ARCHITECTURES
 
-ARCHITECTURES = ("standard", "topk", "batchtopk", "jumprelu", "matryoshka", "gated")
 _THRESHOLDED = ("batchtopk", "jumprelu", "matryoshka")
 _GATED = ("b_gate", "r_mag", "b_mag")
 _CHUNK = 4096

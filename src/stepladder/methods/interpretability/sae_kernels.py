@@ -1,9 +1,9 @@
 """The sparse step of training: dense work is one product, everything after it costs as much as the active latents.
 
-A code has some 32 active latents of thousands. Which ones they are is decided from preactivations in bfloat16, computed in row
-chunks that stay in the processor's cache; those picked are scored again in float32, and decoding and the gradients are taken
-in float32 over the picked alone, as weighted sums of rows ("embedding bags") along the sparse matrix and its transpose. The
-gradients are those of the dense loss, as in Gao et al. (arXiv:2406.04093, section on kernels), without autograd.
+A code has some 32 active latents of thousands. Which ones they are is decided from preactivations in bfloat16, computed in
+row chunks that stay in the processor's cache; those picked are scored again in float32, and decoding and the gradients are
+taken in float32 over the picked alone, as weighted sums of rows ("embedding bags") along the sparse matrix and its
+transpose. The gradients are those of the dense loss, without autograd (Gao et al., arXiv:2406.04093, on kernels).
 """
 
 from __future__ import annotations
@@ -104,9 +104,9 @@ def gradients(
 ) -> tuple[Tensor, Weights, Tensor]:
     """Loss, its gradient by every weight, and the error of the whole reconstruction (n, d_out).
 
-    The loss is the squared error of decode(codes) against `wanted` (n, d_out), summed over d_out and averaged over rows; with
-    `prefixes` the mean of that loss over the codes cut to their first `p` latents, for each p, which end at all of them.
-    `x` (n, d_in) is what the encoder read; where it is `centred`, b_dec was taken off before.
+    The loss is the squared error of decode(codes) against `wanted` (n, d_out), summed over d_out and averaged over rows;
+    with `prefixes` the mean of that loss over the codes cut to their first `p` latents, for each p, which end at all of
+    them. `x` (n, d_in) is what the encoder read; where it is `centred`, b_dec was taken off before.
     """
     parts = _parts(codes, prefixes)
     errors = _errors(weights, wanted, [decode(part, weights.decoder) for part in parts])
@@ -126,7 +126,7 @@ def _candidates(weights: Weights, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Float32 preactivations and latents (n, k) of what is largest in the low precision."""
     low = pick_type(x)
     rows, columns, bias = x.to(low), weights.encoder.to(low).t(), weights.b_enc.to(low)
-    latents = torch.cat([top_k(torch.addmm(bias, part, columns), k) for part in rows.split(_CHUNK)])
+    latents = torch.cat([top_k(torch.addmm(bias, part, columns), k) for part in torch.split(rows, _CHUNK)])
     scored = dots(x, weights.encoder, _codes(latents, x)).view_as(latents) + weights.b_enc[latents]
     return scored, latents
 
