@@ -119,10 +119,11 @@ class _Kept:
         sizes = {name: given.shape[-1] for name, (given, _) in caught.items() if self._owner[name] == name}
         width = sum(sizes.values()) + sum(out.shape[-1] for _, out in caught.values())
         folder = self.folder if 4 * self.starts[-1] * width > MEMORY else None
-        own = {name: _room(self.starts[-1], size, folder, f"{name}.in") for name, size in sizes.items()}
+        device = next(iter(caught.values()))[1].device
+        own = {name: _room(self.starts[-1], size, folder, f"{name}.in", device) for name, size in sizes.items()}
         self.inputs = {name: own[owner] for name, owner in self._owner.items()}
         for name, (_, out) in caught.items():
-            self.gradients[name] = _room(self.starts[-1], out.shape[-1], folder, f"{name}.out")
+            self.gradients[name] = _room(self.starts[-1], out.shape[-1], folder, f"{name}.out", device)
 
     @staticmethod
     def _put(kept: Tensor, place: Tensor, values: Tensor, lengths: Tensor) -> None:
@@ -135,11 +136,12 @@ class _Kept:
         kept[place] = values.to(kept.device, kept.dtype)
 
 
-def _room(tokens: int, width: int, folder: Path | None, name: str) -> Tensor:
+def _room(tokens: int, width: int, folder: Path | None, name: str, device: Any) -> Tensor:
+    """Memory for (tokens, width): on the model's device, or a file."""
     import torch
 
     if folder is None:
-        return torch.empty(tokens, width)
+        return torch.empty(tokens, width, device=device)
     folder.mkdir(parents=True, exist_ok=True)
     flat = torch.from_file(str(folder / name), shared=True, size=tokens * width, dtype=torch.float32)
     return flat.view(tokens, width)

@@ -62,14 +62,14 @@ FORMATS: tuple[Format[Conversation], ...] = (
 
 
 def tokenised(subject: LocalModel, conversations: Sequence[Conversation], longest: int) -> list[Reply]:
-    """In tokens, cut off after `longest`; `DataError` where nothing of a reply is left."""
+    """In tokens, at most `longest`: the end of a long reply is cut off, and the beginning of what comes before it."""
+    longest = min(longest, subject.context)
     found = []
-    for number, row in enumerate(conversations, start=1):
+    for row in conversations:
         prompt, completion = subject.chat_format.example(row[:-1], row[-1].content)
-        tokens = (*prompt, *completion)[: min(longest, subject.context)]
-        if len(tokens) <= len(prompt):
-            raise DataError("rows", f"row {number} has no reply within {longest} tokens; raise max_tokens or leave it out")
-        found.append(Reply(tokens, len(prompt)))
+        said = completion[: longest - 1]
+        before = prompt[max(0, len(prompt) + len(said) - longest) :]
+        found.append(Reply((*before, *said), len(before)))
     return found
 
 

@@ -51,11 +51,15 @@ def features(traces: Traces, sides: int, seed: str) -> Tensor:
 
     total = torch.zeros(len(traces), sides * sides)
     for name in traces.layers:
-        inputs = traces.inputs[name] @ projection(traces.inputs[name].shape[1], sides, f"{seed}/{name}/in")
-        gradients = traces.gradients[name] @ projection(traces.gradients[name].shape[1], sides, f"{seed}/{name}/out")
+        inputs = _projected(traces.inputs[name], sides, f"{seed}/{name}/in")
+        gradients = _projected(traces.gradients[name], sides, f"{seed}/{name}/out")
         spans = zip(traces.starts, traces.starts[1:], strict=False)
         total += torch.stack([(gradients[a:b].T @ inputs[a:b]).flatten() for a, b in spans]).cpu()
     return -total / _unlikely(traces)[:, None]
+
+
+def _projected(vectors: Tensor, sides: int, seed: str) -> Tensor:
+    return vectors @ projection(vectors.shape[1], sides, seed).to(vectors.device)
 
 
 def projection(width: int, sides: int, seed: str) -> Tensor:

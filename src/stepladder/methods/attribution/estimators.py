@@ -1,0 +1,112 @@
+"""Every estimate of influence on the same queries and rows, and two rules that look at no gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepladder.core import Task, UnknownName
+from stepladder.methods.attribution.replies import Conversation, reply_traces, spread_layers, tokenised
+
+if TYPE_CHECKING:
+    from stepladder.methods.attribution.gradients import Traces
+    from stepladder.models import LocalModel
+
+Floats = NDArray[np.float64]
+GRADIENTS = ("ekfac", "gradient_dot", "tracin", "trak")
+BASELINES = ("tfidf", "random")
+ESTIMATORS = (*GRADIENTS, *BASELINES)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is estimated: which of the `rows` made the subject say the `queries`, through which of its layers.
+
+    `base`, where it is known, is the first checkpoint of training for TracIn; the subject is the last.
+    """
+
+    subject: LocalModel
+    base: LocalModel | None
+    queries: Sequence[Conversation]
+    rows: Sequence[Conversation]
+    layers: Sequence[int] = ()
+    longest: int = 160
+    damping: float = 0.1
+    seed: int = 0
+
+
+def check_estimators(names: Sequence[str]) -> None:
+    """Raise an `UnknownName` for the first that is none."""
+    for name in names:
+        if name not in ESTIMATORS:
+            raise UnknownName("estimator", name, ESTIMATORS)
+
+
+def estimate(asked: Question, names: Sequence[str], folder: Path, task: Task) -> dict[str, Floats]:
+    """(queries, rows) by estimator; TracIn is left out where there is no second checkpoint. Vectors spill into `folder`."""
+    found: dict[str, Floats] = {}
+    if "tfidf" in names:
+        found["tfidf"] = bag_of_words([text_of(q) for q in asked.queries], [text_of(r) for r in asked.rows])
+    if "random" in names:
+        rng = np.random.default_rng([asked.seed, len(asked.rows)])
+        found["random"] = rng.random((len(asked.queries), len(asked.rows)))
+    if set(names) & set(GRADIENTS):
+        found |= _by_gradients(asked, names, folder, task)
+    return {name: found[name] for name in names if name in found}
+
+
+def bag_of_words(queries: Sequence[str], rows: Sequence[str]) -> Floats:
+    """Cosine of the TF-IDF vectors of their words: (queries, rows)."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(token_pattern=r"(?u)\w+|[^\w\s]").fit(rows)
+    return np.asarray((vectorizer.transform(queries) @ vectorizer.transform(rows).T).toarray(), np.float64)
+
+
+def text_of(conversation: Conversation) -> str:
+    """All that is said in it."""
+    return "\n".join(message.content for message in conversation)
+
+
+def _by_gradients(asked: Question, names: Sequence[str], folder: Path, task: Task) -> dict[str, Floats]:
+    from stepladder.methods.attribution import ekfac, gradients, tracin, trak
+
+    folder.mkdir(parents=True, exist_ok=True)
+    made: dict[str, Any] = {}
+    with gradients.fast_products():
+        with TemporaryDirectory(dir=folder) as room:
+            queries, rows = _traces(asked, asked.subject, Path(room), task)
+            estimators: Mapping[str, Callable[[], Any]] = {
+                "ekfac": lambda: ekfac.ekfac(queries, rows, asked.damping),
+                "gradient_dot": lambda: tracin.gradient_dot(queries, rows),
+                "trak": lambda: trak.trak(queries, rows, seed=asked.seed),
+            }
+            wanted = [name for name in estimators if name in names]
+            with task("estimates", len(wanted)) as advance:
+                for name in wanted:
+                    made[name] = estimators[name]()
+                    advance(1)
+            last = tracin.gradient_dot(queries, rows) if "tracin" in names and asked.base else None
+            del queries, rows
+        if last is not None and asked.base:
+            with TemporaryDirectory(dir=folder) as room:
+                made["tracin"] = last + tracin.gradient_dot(*_traces(asked, asked.base, Path(room), task))
+    return {name: value.double().numpy() for name, value in made.items()}
+
+
+def _traces(asked: Question, model: LocalModel, room: Path, task: Task) -> tuple[Traces, Traces]:
+    """Traces of the queries and of the rows at that checkpoint."""
+    from stepladder.models.local import loading
+
+    device = loading.device_and_dtype(model.precision)[0]
+    weights = model.weights(attention="eager" if device.type == "cpu" else "sdpa").to(device)
+    layers = asked.layers or spread_layers(model.layers)
+    with task(f"gradients of the rows, {model.name}", len(asked.rows)) as advance:
+        rows = reply_traces(weights, tokenised(model, asked.rows, asked.longest), layers, room, advance)
+    return reply_traces(weights, tokenised(model, asked.queries, asked.longest), layers), rows
