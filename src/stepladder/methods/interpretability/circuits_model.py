@@ -4,7 +4,9 @@ Places of a model with L layers, H heads of width w, and a residual stream of wi
 
 * `heads` of layer l: what the heads hand to the output projection, (rows, tokens, H, w);
 * `mlp` of layer l: what the MLP adds to the stream, (rows, tokens, d);
-* `residual` of layer l: the stream after the layer, (rows, tokens, d); layer -1 is the embedding.
+* `residual` of layer l: the stream after the layer, (rows, tokens, d); layer -1 is the embedding;
+* `pattern` of layer l: attention from each token to each, (rows, H, tokens, tokens), which can be read but not changed, and
+  only where the model was loaded with transformers' "eager" attention.
 
 A run can begin at any layer from a stream that is already known and end after any layer, so that what lies before a change
 is never computed twice. Sequences are padded on the right, where a causal model cannot see the padding.
@@ -104,7 +106,7 @@ class CircuitModel:
 
     @property
     def places(self) -> list[Place]:
-        """Every place, in the order in which a run passes it."""
+        """Every place that can be changed, in the order in which a run passes it."""
         inner = [Place(layer, site) for layer in range(self.layers) for site in ("heads", "mlp", "residual")]
         return [Place(-1, "residual"), *inner]
 
@@ -140,6 +142,17 @@ class CircuitModel:
         normed: Tensor = _child(self.model.base_model, ("norm", "ln_f", "final_layer_norm", "final_layernorm"))(stream)
         return normed
 
+    def contribution(self, layer: int, head: int, values: Tensor) -> Tensor:
+        """(..., d): what the output projection makes of one head's values (..., w)."""
+        import torch
+
+        every = values.new_zeros(*values.shape[:-1], self.heads, values.shape[-1])
+        every[..., head, :] = values
+        project = self.projections[layer]
+        with torch.no_grad(), fast_products():
+            added: Tensor = project(every.flatten(-2)) - project(torch.zeros_like(every).flatten(-2))
+        return added
+
     @contextmanager
     def _skipping(self, start: tuple[int, Tensor] | None) -> Iterator[None]:
         """Layers before the start hand on the stream that is already known."""
@@ -154,7 +167,7 @@ class CircuitModel:
 
     @contextmanager
     def _hooked(self, taps: _Taps, stop: int | None) -> Iterator[None]:
-        handles = [self._hook(place, taps) for place in self.places if taps.wants(place)]
+        handles = [self._hook(place, taps) for place in dict.fromkeys([*taps.changes, *taps.keep])]
         if stop is not None:
             handles.append(self.stack[stop].register_forward_hook(_stop))
         try:
@@ -171,6 +184,8 @@ class CircuitModel:
             )
         if site == "residual" and layer < 0:
             return self.stack[0].register_forward_pre_hook(lambda module, inputs: (taps(place, inputs[0]), *inputs[1:]))
+        if site == "pattern":
+            return self.attentions[layer].register_forward_hook(lambda module, inputs, output: _pattern(output, taps, place))
         module = self.mlps[layer] if site == "mlp" else self.stack[layer]
         return module.register_forward_hook(lambda module, inputs, output: _replaced(output, taps, place))
 
@@ -181,9 +196,6 @@ class _Taps:
     keep: frozenset[Place]
     grad: bool
     kept: dict[Place, Any] = field(default_factory=dict)
-
-    def wants(self, place: Place) -> bool:
-        return place in self.keep or place in self.changes
 
     def __call__(self, place: Place, value: Any) -> Any:
         if place in self.changes:
@@ -198,6 +210,13 @@ class _Taps:
 def _replaced(output: Any, taps: _Taps, place: Place) -> Any:
     """What a module gave, be it a tensor or a tuple that begins with one, with the taps applied."""
     return (taps(place, output[0]), *output[1:]) if isinstance(output, tuple) else taps(place, output)
+
+
+def _pattern(output: Any, taps: _Taps, place: Place) -> None:
+    """Keep the pattern that an attention module gives beside its output."""
+    if not isinstance(output, tuple) or output[1] is None:
+        raise ModelUnavailable('attention patterns need a model loaded with attention="eager"')
+    taps(place, output[1])
 
 
 def _stop(module: Any, inputs: Any, output: Any) -> None:
