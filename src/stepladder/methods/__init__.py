@@ -10,6 +10,7 @@ from stepladder.methods.evaluation.behaviour_battery import METHOD as behaviour_
 from stepladder.methods.evaluation.cot_faithfulness import METHOD as cot_faithfulness
 from stepladder.methods.evaluation.model_written_evaluations import METHOD as model_written_evaluations
 from stepladder.methods.evaluation.sandbagging_elicitation import METHOD as sandbagging_elicitation
+from stepladder.methods.interpretability.activation_harvest import METHOD as activation_harvest
 from stepladder.methods.red_teaming.attack_library import METHOD as attack_library
 from stepladder.methods.red_teaming.best_of_n import METHOD as best_of_n
 from stepladder.methods.safeguards.constitutional_classifiers import METHOD as constitutional_classifiers
@@ -37,6 +38,7 @@ CATALOGUE: tuple[Method, ...] = (
     unlearning,
     process_outcome,
     reward_overoptimisation,
+    activation_harvest,
 )
 
 

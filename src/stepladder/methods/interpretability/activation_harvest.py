@@ -54,7 +54,7 @@ class Config:
     packed: bool = False
     """Lay documents end to end in windows of one length, instead of reading each by itself."""
     layers: tuple[int, ...] = ()
-    """Layers, counted from 0; empty for those at a quarter, half and three quarters of the depth."""
+    """Layers, counted from 0; empty for six, spread evenly up to the last."""
     site: str = "residual"
     """Where: residual, attention, mlp or heads."""
 
@@ -70,7 +70,7 @@ def record(context: Context, config: Config) -> Record:
     require_access(context.subject, Access.activations, "activation_harvest", ("smollm2", "hf/<id or folder>"))
     model: LocalModel = context.subject  # type: ignore[assignment]
     groups, documents = pieces(model, config)
-    layers = config.layers or tuple(sorted({model.layers * quarter // 4 for quarter in (1, 2, 3)}))
+    layers = config.layers or tuple(sorted({max(0, model.layers * sixth // 6 - 1) for sixth in range(1, 7)}))
     started = time.perf_counter()
     folders = {layer: context.folder / f"layer-{layer}" for layer in layers}
     shards = harvest_layers(model, documents, folders, config.site, context.task)
