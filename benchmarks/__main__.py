@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import framework, generation, page, peak, training
+from benchmarks import framework, generation, harvest, page, peak, training
 from benchmarks.rows import WORK, save
 
-PARTS = ("peak", "generation", "training", "framework")
+PARTS = ("peak", "generation", "training", "framework", "harvest")
 
 
 def main(wanted: list[str]) -> None:
@@ -22,6 +22,7 @@ def main(wanted: list[str]) -> None:
         "generation": lambda: generation.rows(top),
         "training": lambda: training.rows(top),
         "framework": framework.rows,
+        "harvest": lambda: harvest.rows(top),
     }
     for name in wanted or PARTS:
         print(f"{name} ...", flush=True)
