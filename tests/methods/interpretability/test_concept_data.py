@@ -12,29 +12,49 @@ from stepladder.methods.interpretability.concept_data import (
     conjunctions,
     control_labels,
     read_statements,
+    shipped_parts,
     shipped_statements,
     shipped_topics,
     split,
 )
 
+SHARES = (0.5, 0.2, 0.3)
 SETS = Path(__file__).parents[3].parent / "shared" / "data"
 
 
-@pytest.mark.parametrize("per_topic", [10, 25, 99])
-def test_every_word_stands_as_often_in_true_as_in_false_statements(per_topic: int) -> None:
-    statements = shipped_statements(per_topic, seed=per_topic)
-    for topic in shipped_topics():
-        for form in ("affirmed", "negated"):
-            counts = {
-                truth: Counter(
-                    word
-                    for s in statements
-                    if (s.topic, s.form, s.label) == (topic, form, truth)
-                    for word in s.text.lower().rstrip(".").split()
-                )
-                for truth in (True, False)
-            }
-            assert counts[True] == counts[False], topic
+@pytest.mark.parametrize("per_topic", [16, 25, 99])
+def test_in_every_part_every_word_stands_as_often_in_true_as_in_false_statements(per_topic: int) -> None:
+    for part in shipped_parts(per_topic, per_topic, SHARES):
+        for topic in shipped_topics():
+            for form in ("affirmed", "negated"):
+                counts = {
+                    truth: Counter(
+                        word
+                        for s in part
+                        if (s.topic, s.form, s.label) == (topic, form, truth)
+                        for word in s.text.lower().rstrip(".").split()
+                    )
+                    for truth in (True, False)
+                }
+                assert counts[True] == counts[False], topic
+
+
+def test_parts_share_no_fact_and_have_their_shares() -> None:
+    parts = shipped_parts(40, 0, SHARES)
+    units = [{s.unit for s in part} for part in parts]
+    assert not units[0] & units[1]
+    assert not units[0] & units[2]
+    assert not units[1] & units[2]
+    whole = sum(map(len, units))
+    assert whole == len({s.unit for s in shipped_statements(40)})
+    assert all(abs(len(found) / whole - share) < 0.06 for found, share in zip(units, SHARES, strict=True))
+
+
+def test_a_part_with_one_value_only_still_has_false_statements() -> None:
+    for seed in range(6):
+        for part in shipped_parts(4, seed, SHARES):
+            labels = {(s.unit, s.form, s.label): s.text for s in part}
+            assert all(labels[unit, form, not label] != text for (unit, form, label), text in labels.items())
 
 
 def test_no_statement_stands_there_twice_and_a_negation_turns_the_truth_round() -> None:
@@ -55,7 +75,7 @@ def test_statements_are_sentences() -> None:
 
 def test_a_unit_is_never_in_two_parts() -> None:
     statements = shipped_statements(20)
-    parts = split(statements, (0.5, 0.2, 0.3), seed=1)
+    parts = split(statements, SHARES, seed=1)
     units = [{statements[i].unit for i in rows} for rows in parts]
     assert sorted(i for rows in parts for i in rows) == list(range(len(statements)))
     assert not units[0] & units[1]
@@ -65,14 +85,13 @@ def test_a_unit_is_never_in_two_parts() -> None:
 
 
 def test_conjunctions_are_true_only_if_both_are_and_use_each_fact_once() -> None:
-    units = {s.unit for s in shipped_statements(20)}
-    joined = conjunctions(20, 0, units)
+    joined = conjunctions(20, 0, SHARES, 2)
     by_pair = Counter(s.unit for s in joined)
     assert set(by_pair.values()) == {4}
     assert sum(s.label for s in joined) == len(by_pair)
     facts = [fact for pair in by_pair for fact in pair.split(" + ")]
     assert len(facts) == len(set(facts))
-    assert not conjunctions(20, 0, set())
+    assert set(facts) <= {s.unit for s in shipped_parts(20, 0, SHARES)[2]}
 
 
 def test_control_labels_are_one_coin_for_each_kind() -> None:

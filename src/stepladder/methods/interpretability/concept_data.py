@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class _Fact:
     unit: str
     clauses: dict[tuple[str, bool], str]
     """(form, is it true) -> clause, without capital and full stop."""
-    kinds: dict[bool, str]
+    kinds: dict[tuple[str, bool], str]
 
 
 def shipped_topics() -> tuple[str, ...]:
@@ -52,25 +52,35 @@ def shipped_topics() -> tuple[str, ...]:
 
 def shipped_statements(per_topic: int, seed: int = 0) -> tuple[Statement, ...]:
     """Four statements for each of at most `per_topic` facts of every shipped topic, drawn by the seed."""
+    return shipped_parts(per_topic, seed, (1.0,))[0]
+
+
+def shipped_parts(per_topic: int, seed: int, shares: Sequence[float]) -> tuple[tuple[Statement, ...], ...]:
+    """The same in disjoint parts, `shares` of the facts of each topic.
+
+    Facts are dealt out first and false ones made within each part. (Made before, a word that happens to be true more often
+    in one part would be false more often in the other, and what is learnt by heart there would be wrong here.)
+    """
     return tuple(
-        Statement(
-            _sentence(fact.clauses[form, truth]), truth, topic, fact.unit, form, fact.kinds[truth == (form == FORMS[0])]
+        tuple(
+            Statement(_sentence(fact.clauses[form, truth]), truth, topic, fact.unit, form, fact.kinds[form, truth])
+            for topic in shipped_topics()
+            for fact in _facts(topic, per_topic, seed, shares)[part]
+            for form in FORMS
+            for truth in (True, False)
         )
-        for topic in shipped_topics()
-        for fact in _facts(topic, per_topic, seed)
-        for form in FORMS
-        for truth in (True, False)
+        for part in range(len(shares))
     )
 
 
-def conjunctions(per_topic: int, seed: int, units: Iterable[str]) -> tuple[Statement, ...]:
-    """`Both A and B`, true only if both are, from disjoint pairs of the facts of a topic that are among `units`.
+def conjunctions(per_topic: int, seed: int, shares: Sequence[float], part: int) -> tuple[Statement, ...]:
+    """`Both A and B`, true only if both are, from disjoint pairs of the facts of a part of `shipped_parts`.
 
     The unit of a conjunction is its pair of facts, written "first + second".
     """
-    wanted, made = set(units), []
+    made = []
     for topic in shipped_topics():
-        facts = [fact for fact in _facts(topic, per_topic, seed) if fact.unit in wanted]
+        facts = _facts(topic, per_topic, seed, shares)[part]
         for first, second in zip(facts[::2], facts[1::2], strict=False):
             for one in (True, False):
                 for other in (True, False):
@@ -125,37 +135,56 @@ def _read(row: Row, name: str) -> Statement:
     return Statement(text, labels[given], topic, f"{topic}/{unit}", kind=unit)
 
 
-def _facts(topic: str, most: int, seed: int) -> list[_Fact]:
+def _facts(topic: str, most: int, seed: int, shares: Sequence[float]) -> list[list[_Fact]]:
+    """The facts of each part, with the false ones made within it."""
     fields = read_yaml(FOLDER / f"{topic}.yaml").mapping((*HEADER, "affirmed", "negated", "false", "facts"))
     check_version(fields)
     pairs = [_pair(node) for node in fields["facts"].items()]
     rng = random.Random(f"{seed} {topic}")
-    pairs = rng.sample(pairs, min(most, len(pairs)))
+    dealt = _dealt(rng.sample(pairs, min(most, len(pairs))), shares, rng)
     swap = fields["false"].choice(("another", "swap")) == "swap"
-    wrong = [a for a, _ in pairs] if swap else _others([b for _, b in pairs], fields["facts"])
     clauses = {form: fields[form].text() for form in FORMS}
-    return [_fact(topic, clauses, pair, other, swap) for pair, other in zip(pairs, wrong, strict=True)]
+    every = sorted({b for _, b in pairs})
+    return [
+        [
+            _fact(topic, clauses, pair, other, swap)
+            for pair, other in zip(part, _others([b for _, b in part], every), strict=True)
+        ]
+        for part in dealt
+    ]
+
+
+def _dealt(pairs: list[tuple[str, str]], shares: Sequence[float], rng: random.Random) -> list[list[tuple[str, str]]]:
+    """The pairs in parts of these shares, those that have the same {b} spread over the parts."""
+    edges = [sum(shares[: i + 1]) for i in range(len(shares))]
+    start = rng.random()
+    parts: list[list[tuple[str, str]]] = [[] for _ in shares]
+    for place, pair in enumerate(sorted(pairs, key=lambda pair: pair[1])):
+        # Steps of the golden ratio fill every stretch of the order in proportion to the shares.
+        at = (start + place * 0.6180339887) % 1 * edges[-1]
+        parts[next(i for i, edge in enumerate(edges) if at < edge)].append(pair)
+    for part in parts:
+        rng.shuffle(part)
+    return parts
 
 
 def _fact(topic: str, clauses: dict[str, str], pair: tuple[str, str], other: str, swap: bool) -> _Fact:
     a, b = pair
     filled = {True: (a, b), False: (b, a) if swap else (a, other)}
-    made = {
-        (form, truth): text.format(a=filled[truth == (form == "affirmed")][0], b=filled[truth == (form == "affirmed")][1])
-        for form, text in clauses.items()
-        for truth in (True, False)
-    }
-    return _Fact(f"{topic}/{a}", made, {truth: filled[truth][1] for truth in (True, False)})
+    parts = {(form, truth): filled[truth == (form == "affirmed")] for form in FORMS for truth in (True, False)}
+    made = {place: clauses[place[0]].format(a=one, b=two) for place, (one, two) in parts.items()}
+    return _Fact(f"{topic}/{a}", made, {place: two for place, (_, two) in parts.items()})
 
 
-def _others(values: list[str], node: Node) -> list[str]:
-    """For each value another one, so that each is taken as often as it stands there.
+def _others(values: list[str], every: list[str]) -> list[str]:
+    """For each value another one of them, so that each is taken as often as it stands there.
 
-    Sorted, equal values stand together; shifting by the size of the largest group leads out of every group.
+    Sorted, equal values stand together; shifting by the size of the largest group leads out of every group. Where one
+    value is more than half of them, the next of `every` value is taken.
     """
-    shift = max(Counter(values).values())
+    shift = max(Counter(values).values(), default=0)
     if 2 * shift > len(values):
-        raise node.error("one {b} fills more than half of the facts; no false statement can be made for each of them")
+        return [every[(every.index(value) + 1) % len(every)] for value in values]
     order = sorted(range(len(values)), key=lambda i: (values[i], i))
     others = [""] * len(values)
     for place, index in enumerate(order):

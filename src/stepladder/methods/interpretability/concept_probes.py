@@ -29,7 +29,7 @@ from stepladder.methods.interpretability.concept_data import (
     conjunctions,
     control_labels,
     read_statements,
-    shipped_statements,
+    shipped_parts,
     split,
 )
 
@@ -91,14 +91,13 @@ def judge(record: Record, verdicts: Sequence[Verdict], config: Config) -> Findin
 def _statements(config: Config, seed: int) -> tuple[tuple[Statement, ...], tuple[str, ...]]:
     """All statements and the part that each belongs to; conjunctions are made of held-out facts."""
     own = read_statements(Path(config.statements)) if config.statements else ()
-    single = (*shipped_statements(config.per_topic, seed), *own)
-    part = [""] * len(single)
-    for name, rows in zip(PARTS, split(single, SHARES, seed), strict=True):
-        for row in rows:
-            part[row] = name
-    held = {s.unit for s, name in zip(single, part, strict=True) if name == "test"}
-    joined = conjunctions(config.per_topic, seed, held)
-    return (*single, *joined), (*part, *("test" for _ in joined))
+    found: list[tuple[Statement, str]] = []
+    shipped = shipped_parts(config.per_topic, seed, SHARES)
+    for name, part, rows in zip(PARTS, shipped, split(own, SHARES, seed), strict=True):
+        found += [(statement, name) for statement in (*part, *(own[row] for row in rows))]
+    joined = conjunctions(config.per_topic, seed, SHARES, PARTS.index("test"))
+    found += [(statement, "test") for statement in joined]
+    return tuple(statement for statement, _ in found), tuple(name for _, name in found)
 
 
 def _swept(

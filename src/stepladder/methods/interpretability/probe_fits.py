@@ -44,7 +44,9 @@ def whitened_mass_mean(x: Floats, y: Bools) -> Linear:
     """
     true, false = _means(x, y)
     centred = x - np.where(y[:, None], true, false)
-    direction = np.linalg.solve(shrunk_covariance(centred), true - false)
+    covariance = shrunk_covariance(centred)
+    floor = 1e-9 * np.trace(covariance) / len(covariance) + 1e-30  # rows that are all alike have no covariance to divide by
+    direction = np.linalg.solve(covariance + floor * np.eye(len(covariance)), true - false)
     return _through_middle(direction, true, false)
 
 
