@@ -123,6 +123,8 @@ def test_another_model_place_or_text_in_the_same_folder_is_refused(pair: Any, tm
         harvest(model, asked, 1, "residual", tmp_path)
     with pytest.raises(StoreError, match="document 0 there has other tokens"):
         harvest(model, documents(5, seed=9), 1, "residual", tmp_path)
+    with pytest.raises(StoreError, match="holds 5 documents, not 3"):
+        harvest(model, asked[:3], 1, "residual", tmp_path)
 
 
 def test_a_corpus_of_unknown_length_is_streamed(pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stepladder.core import StoreError
 from stepladder.core.method import Task, silent
 from stepladder.store.shards import ROWS_PER_SHARD, ShardInfo, Shards, ShardWriter, open_shards
 
@@ -41,11 +42,17 @@ def harvest_layers(
         layer: ShardWriter(folder, ShardInfo(model.fingerprint, layer, site, width), rows_per_shard)
         for layer, folder in folders.items()
     }
+    given = 0
     with _whole(task, documents) as advance:
         for chunk in _chunks(documents):
+            given += len(chunk)
             _read_chunk(model, chunk, writers, site, task, advance)
     for writer in writers.values():
         writer.close()
+        if len(writer.documents_done) > given:
+            raise StoreError(
+                f"{writer.folder} holds {len(writer.documents_done)} documents, not {given}; choose another folder"
+            )
     return {layer: open_shards(folder) for layer, folder in folders.items()}
 
 
