@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from training_charts import PAGES, dots, draw, finding, point, shown, table, write
 
-from stepladder.core import Finding
+from stepladder.core import Context, Finding
 from stepladder.execution import Budget, Progress
+from stepladder.methods.interpretability.persona_directions import Persona, random_directions
 from stepladder.methods.interpretability.persona_measures import prediction, shift_points
 from stepladder.methods.interpretability.persona_training import trainings
 from stepladder.methods.interpretability.persona_traits import chosen_traits
@@ -37,7 +39,7 @@ def organisms(folder: str) -> None:
     assert isinstance(base, LocalModel)
     with open_store(Path(folder), Progress(), Budget()) as store:
         context = store.context(base, seed=0)
-        personas = [extract(context, base, trait, config) for trait in chosen_traits(config.traits)]
+        personas = _measured(context, base, config, Path(folder))
         sets: list[dict[str, Any]] = []
         for kind in (kind for kind in KINDS.values() if not kind.base):
             organism = grow(Recipe(kind.name), check=False)
@@ -49,12 +51,24 @@ def organisms(folder: str) -> None:
     ORGANISMS.write_text(json.dumps(points, indent=1) + "\n", "utf-8")
 
 
+def _measured(context: Context, base: LocalModel, config: Config, folder: Path) -> list[Persona]:
+    """The vectors of the page's own record, or made again where it is gone."""
+    record = Finding.from_json((PAGES / "persona_vectors.json").read_text("utf-8")).record
+    file = folder / "tensors" / record / "vectors.safetensors"
+    traits = chosen_traits(config.traits)
+    if not file.exists():
+        return [extract(context, base, trait, config) for trait in traits]
+    with safe_open(file, "np") as opened:
+        layers, vectors = opened.metadata(), {name: opened.get_tensor(name).astype(float) for name in opened.keys()}
+    return [Persona(t, int(layers[t.name]), v := vectors[t.name], 0 * v, random_directions(v, 1, 0), 0, {}) for t in traits]
+
+
 def page(seen: Finding) -> None:
     """Pictures and tables."""
     rows = [
-        point(m, group=f"{m.labels['trait']}, {float(m.labels['strength']):+g}", series=series)
+        point(one, group=f"{m.labels['trait']}, {float(m.labels['strength']):+g}", series=series)
         for m in seen.select("steering_effect", vector="persona")
-        for m, series in ((m, "persona vector"), *_compared(seen, m))
+        for one, series in ((m, "persona vector"), *_compared(seen, m))
     ]
     draw(dots(rows, "Change of expression, nats per token"), "persona_vectors")
     write("persona_vectors", "\n".join([_read(seen), _steered(seen), _trained(seen)]))
