@@ -240,5 +240,7 @@ def explain_messages(contexts: Contexts, shown: int = 16) -> tuple[Message, ...]
 def read_label(reply: str | None) -> str | None:
     """What stands behind the last `Label:` of a reply, or `None`."""
     found = re.findall(r"^\W*label\W*:\s*(.+)$", reply or "", re.IGNORECASE | re.MULTILINE)
-    text = found[-1].strip(" *\"'`") if found else ""
+    text = found[-1].strip(" *`") if found else ""
+    quoted = re.fullmatch(r"""(["'])(.*)\1""", text)
+    text = quoted[2] if quoted and quoted[1] not in quoted[2] else text
     return text[:300] or None

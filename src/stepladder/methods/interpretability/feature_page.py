@@ -89,7 +89,7 @@ def _bars(counts: Sequence[int], middles: Sequence[float]) -> dict[str, Any] | N
         for i, (h, n, at) in enumerate(zip(heights, counts, middles, strict=True))
     ]
     half = (middles[1] - middles[0]) / 2
-    return {"bars": bars, "low": middles[0] - half, "high": middles[-1] + half}
+    return {"bars": bars, "low": round(middles[0] - half, 9), "high": middles[-1] + half}
 
 
 def _labels(features: FeatureFolder, latent: int) -> list[dict[str, Any]]:
