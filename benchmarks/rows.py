@@ -27,6 +27,7 @@ PEERS = {
     "transformer-lens": ("transformer-lens==4.3.0", "transformers==5.23.0"),
     "nnsight": ("nnsight==0.8.1", "transformers==5.23.0"),
     "sae-lens": ("sae-lens==6.54.12", "transformer-lens==3.9.0", "transformers==5.23.0"),
+    "sklearn": ("scikit-learn==1.9.1",),
     "kronfluence": ("kronfluence==1.0.1", "transformers==5.23.0", "accelerate==1.15.0"),
 }
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stepladder.methods.interpretability.circuits_model import fast_products
 from stepladder.methods.interpretability.probe_fits import Floats, Linear
 
 INNER, OUTER = 60, 40
@@ -33,16 +34,19 @@ def fit_logistic(
     data, labels = _tensor(x), _tensor(y)
     labels = labels[:, None] if labels.dim() == 1 else labels
     weights = torch.ones_like(labels) if rows is None else _tensor(rows).expand_as(labels)
-    problem = _Problem(data, labels, weights, 1 / strength)
-    solution = problem.solve(tolerance)
+    with fast_products():
+        solution = _Problem(data, labels, weights, 1 / strength).solve(tolerance)
     return Linear(solution[:-1].numpy(), solution[-1].numpy())
 
 
 def standardised(x: Floats) -> tuple[Floats, Floats, Floats]:
     """x with mean 0 and variance 1 in every coordinate, the means and the scales; what does not vary is only centred."""
-    mean, scale = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
-    scale = np.where(scale > 1e-8 * max(float(scale.max(initial=0.0)), 1e-30), scale, 1.0)
-    return ((x - mean) / scale).astype(np.float32), mean, scale
+    mean = x.mean(0, dtype=np.float64)
+    normal = np.subtract(x, mean.astype(x.dtype), dtype=np.float32)
+    scale = np.sqrt((normal**2).mean(0, dtype=np.float64))
+    scale = np.where(scale > 1e-6 * max(float(np.abs(mean).max(initial=0.0)), float(scale.max(initial=0.0))), scale, 1.0)
+    normal /= scale.astype(np.float32)
+    return normal, mean, scale
 
 
 def raw(probe: Linear, mean: Floats, scale: Floats) -> Linear:
@@ -127,7 +131,7 @@ class _Problem:
         return torch.addmm(coefficients[-1], self.x, coefficients[:-1])
 
     def _back(self, values: Tensor) -> Tensor:
-        return torch.cat((self.x.T @ values, values.sum(0, keepdim=True)))
+        return torch.cat(((values.T @ self.x).T, values.sum(0, keepdim=True)))
 
 
 def _tensor(values: Floats | Tensor) -> Tensor:
