@@ -144,5 +144,46 @@ def known_subject(folder: Any) -> Any:
     return LocalModel("known", folder, "float32")
 
 
-def trained_induction_model() -> Any:
-    """Placeholder until trained."""
+LEARNT_WORDS, IDLE = 32, 3
+"""Vocabulary of the trained model, and the head of each layer that may write nothing."""
+
+
+def trained_induction_model(steps: int = 500) -> Any:
+    """Two attention-only layers of four heads, trained from scratch on repeated random segments through the phase change.
+
+    Head 3 of each layer is kept from writing, so that two heads are known to be of no use.
+    """
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=LEARNT_WORDS, hidden_size=64, intermediate_size=8, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=4, head_dim=16, max_position_embeddings=64, tie_word_embeddings=False, bos_token_id=None,
+            eos_token_id=0, initializer_range=0.1,
+        )
+    )  # fmt: skip
+    for layer in model.model.layers:
+        nn.init.zeros_(layer.mlp.down_proj.weight)
+        layer.mlp.requires_grad_(False)
+    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=5e-3, betas=(0.9, 0.99))
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(steps):
+        _keep_idle(model)
+        length = int(torch.randint(6, 13, (1,), generator=generator))
+        first = torch.rand(64, LEARNT_WORDS, generator=generator).argsort(1)[:, :length]
+        tokens = torch.cat([first, first], 1)
+        logits = model(input_ids=tokens, use_cache=False).logits[:, length - 1 : -1]
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, length:].flatten())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    _keep_idle(model)
+    model.set_attn_implementation("eager")
+    return model.eval()
+
+
+def _keep_idle(model: Any) -> None:
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight[:, 16 * IDLE : 16 * (IDLE + 1)] = 0

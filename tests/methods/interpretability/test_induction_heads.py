@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2] / "models"))
 
 import torch
-from known_models import INDUCTION_HEAD, known_subject, trained_induction_model
+from known_models import IDLE, INDUCTION_HEAD, LEARNT_WORDS, known_subject, trained_induction_model
 from tiny_models import tiny_gpt2, tiny_llama
 
 from stepladder.core import Context, Finding, Record, StepladderError
@@ -127,20 +127,22 @@ def test_sequences_hold_each_token_twice_and_the_permuted_ones_in_another_order(
 
 
 @pytest.mark.slow
-def test_heads_that_training_made_are_named_and_those_before_are_not(tmp_path: Path) -> None:
-    """After the phase change: second-layer heads carry the in-context loss; which do is settled by ablating each alone."""
+def test_heads_that_training_made_are_named_and_no_other(tmp_path: Path) -> None:
+    """After the phase change the second layer's heads carry the in-context loss; which of them, ablation settles."""
     model = CircuitModel(trained_induction_model())
-    tokens = induction.repeated(induction.segments(32, 12, range(32), 7))
+    tokens = induction.repeated(induction.segments(32, 12, range(LEARNT_WORDS), 7))
     intact = induction.losses(model, tokens)[:, 1].mean()
-    assert intact < 0.5 * torch.log(torch.tensor(32.0))
-    data = study(context(tmp_path), model, range(32), Config(sequences=16, length=12))
-    named = set(data["named"])
+    assert intact < 0.3 * torch.log(torch.tensor(float(LEARNT_WORDS)))
+    named = set(study(context(tmp_path), model, range(LEARNT_WORDS), Config(sequences=16, length=12))["named"])
     assert named
-    assert all(name.startswith("1.") for name in named)
+    assert {name[0] for name in named} == {"1"}
+    assert f"1.{IDLE}" not in named
     means = patching.mean_values(model.run(tokens, keep=model.places))
-    heads = patching.heads_of(model)
-    others = [head for head in heads if head.layer == 1 and head.name not in named]
-    chosen = [head for head in heads if head.name in named]
-    without_named = induction.losses(model, tokens, patching.changes_of(chosen, means))[:, 1].mean()
-    without_others = induction.losses(model, tokens, patching.changes_of(others, means))[:, 1].mean()
-    assert without_named - intact > 5 * abs(without_others - intact)
+
+    def cost(names: set[str]) -> Any:
+        chosen = [head for head in patching.heads_of(model) if head.name in names]
+        return induction.losses(model, tokens, patching.changes_of(chosen, means))[:, 1].mean() - intact
+
+    assert cost(named) > 1
+    assert cost({f"1.{head}" for head in range(4)} - named) < 0.1 * cost(named)
+    assert cost({f"0.{IDLE}", f"1.{IDLE}"}) == 0

@@ -128,6 +128,18 @@ def test_batching_parts_and_beginning_late_change_nothing(random_model: CircuitM
     assert torch.stack(whole) == pytest.approx(at_once, abs=1e-5)
 
 
+def test_tokens_that_agree_need_not_be_run_again(random_model: CircuitModel) -> None:
+    prompts, other = random_prompts()
+    other[:, :4] = prompts.tokens[:, :4]
+    base, wanted = patching.read(random_model, prompts.tokens), patching.read(random_model, other)
+    streams = [Part(layer, "residual", 5) for layer in (-1, 0, 2)]
+    parts = [*patching.heads_of(random_model), *patching.mlps_of(random_model), *streams]
+    whole = patching.patch_each(random_model, prompts, base, parts, wanted.kept)
+    found = patching.patch_each(random_model, prompts, base, parts, wanted.kept, agree=4)
+    assert whole.abs().max() > 0.1
+    assert found == pytest.approx(whole, abs=1e-4)
+
+
 def test_patching_everything_gives_the_other_run(random_model: CircuitModel) -> None:
     prompts, other = random_prompts()
     base, wanted = patching.read(random_model, prompts.tokens), patching.read(random_model, other)

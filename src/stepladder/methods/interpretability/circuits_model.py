@@ -112,20 +112,31 @@ class CircuitModel:
 
     def run(
         self, tokens: Tensor, changes: Changes | None = None, keep: Sequence[Place] = (), *,
-        start: tuple[int, Tensor] | None = None, stop: int | None = None, grad: bool = False,
+        start: tuple[int, Tensor] | None = None, stop: int | None = None, grad: bool = False, prefix: Any = None,
     ) -> Run:  # fmt: skip
         """Run (rows, tokens) of token ids; `changes` are applied as their place is passed, `keep` sees what they made.
 
         `start = (layer, stream)` begins at that layer (1 or later) from the stream before it; `stop` ends after a layer.
-        With `grad` the kept values can be differentiated against.
+        With `grad` the kept values can be differentiated against. `prefix` is what `read_prefix` made of the tokens before,
+        and is used up.
         """
         import torch
 
+        how = {"use_cache": False} if prefix is None else {"past_key_values": prefix, "use_cache": True}
         taps = _Taps(changes or {}, frozenset(keep), grad)
         run = Run(kept=taps.kept)
         with torch.set_grad_enabled(grad), fast_products(), self._skipping(start), self._hooked(taps, stop), suppress(_Stop):
-            run.hidden = self.model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+            run.hidden = self.model.base_model(input_ids=tokens, **how).last_hidden_state
         return run
+
+    def read_prefix(self, tokens: Tensor) -> Any:
+        """Keys and values of (rows, tokens), transformers' cache, for runs that go on from there; `None` for no tokens."""
+        import torch
+
+        if not tokens.shape[1]:
+            return None
+        with torch.no_grad(), fast_products():
+            return self.model.base_model(input_ids=tokens, use_cache=True).past_key_values
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits (..., vocabulary) of streams after the final norm."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stepladder.methods.interpretability.circuits_model import CircuitModel, Place, Run
 
@@ -64,8 +64,8 @@ class Prompts:
     foils: Tensor
 
     def difference(self, logits: Tensor, repeats: int = 1) -> Tensor:
-        """Logit of the answer minus that of the foil, (repeats * rows)."""
-        answers, foils = self.answers.repeat(repeats), self.foils.repeat(repeats)
+        """Logit of the answer minus that of the foil, of `repeats` rows a prompt, (rows * repeats)."""
+        answers, foils = self.answers.repeat_interleave(repeats), self.foils.repeat_interleave(repeats)
         return (logits.gather(1, answers[:, None]) - logits.gather(1, foils[:, None]))[:, 0]
 
 
@@ -86,33 +86,58 @@ def read(model: CircuitModel, tokens: Tensor) -> Run:
 
 def patch_each(
     model: CircuitModel, prompts: Prompts, base: Run, parts: Sequence[Part], values: Mapping[Place, Tensor],
-    advance: Callable[[int], None] = lambda _: None,
+    advance: Callable[[int], None] = lambda _: None, agree: int = 0,
 ) -> Tensor:  # fmt: skip
     """(parts, prompts): the logit difference when one part at a time takes its value in `values`, minus that of `base`.
 
     `base` is `read(model, prompts.tokens)`; what lies before a part is taken from it. `values` has the shapes of
-    `base.kept`, or such that broadcast to them.
+    `base.kept`, or such that broadcast to them. The first `agree` tokens, at which both have the same values, are run once.
     """
     import torch
 
     assert base.hidden is not None
     plain = prompts.difference(model.last(base.hidden))
+    prefix = model.read_prefix(prompts.tokens[:, :agree])
     found = []
     for chunk in _chunks(parts, max(1, ROWS // len(prompts.tokens))):
         place, count = chunk[0].place, len(chunk)
-        new = values[place].expand_as(base.kept[place])
-
-        def change(value: Tensor, chunk: Sequence[Part] = chunk, new: Tensor = new, count: int = count) -> Tensor:
-            value = value.clone()
-            for part, rows in zip(chunk, value.tensor_split(count), strict=True):
-                part.put(rows, part.pick(new))
-            return value
-
-        run = model.run(prompts.tokens.repeat(count, 1), {place: change}, start=_start(base, place.layer, count))
+        start = base.kept[Place(place.layer - 1, "residual")][:, agree:] if place.layer > 0 else None
+        run = model.run(
+            prompts.tokens[:, agree:].repeat_interleave(count, 0),
+            {place: _one_a_row(chunk, values[place].expand_as(base.kept[place])[:, agree:], agree)},
+            start=None if start is None else (place.layer, start.repeat_interleave(count, 0)),
+            prefix=_repeated(prefix, count),
+        )
         assert run.hidden is not None
-        found.append(prompts.difference(model.last(run.hidden), count).view(count, -1) - plain)
+        found.append(prompts.difference(model.last(run.hidden), count).view(-1, count).T - plain)
         advance(count)
     return torch.cat(found)
+
+
+def _one_a_row(chunk: Sequence[Part], new: Tensor, agree: int) -> Callable[[Tensor], Tensor]:
+    """The change that gives row i of each prompt's rows the new value of part i; the first `agree` tokens are not there."""
+
+    def change(value: Tensor) -> Tensor:
+        value = value.clone()
+        for i, part in enumerate(chunk):
+            if part.site == "residual":
+                value[i :: len(chunk), part.index - agree] = new[:, part.index - agree]
+            else:
+                part.put(value[i :: len(chunk)], part.pick(new))
+        return value
+
+    return change
+
+
+def _repeated(prefix: Any, count: int) -> Any:
+    """A copy of the cache for `count` rows a prompt, as a run uses its own up."""
+    if prefix is None:
+        return None
+    import copy
+
+    mine = copy.deepcopy(prefix)
+    mine.batch_repeat_interleave(count)
+    return mine
 
 
 def patch_together(
@@ -185,7 +210,7 @@ def _contribution(model: CircuitModel, prompts: Prompts, base: Run, sender: Part
         fixed = Place(sender.layer, "mlp")
         changes[fixed] = lambda value: base.kept[fixed]
     after = Place(sender.layer, "residual")
-    run = model.run(prompts.tokens, changes, keep=[after], start=_start(base, sender.layer, 1), stop=sender.layer)
+    run = model.run(prompts.tokens, changes, keep=[after], start=_start(base, sender.layer), stop=sender.layer)
     return run.kept[after] - base.kept[after]
 
 
@@ -199,12 +224,9 @@ def zero_values(base: Run) -> dict[Place, Tensor]:
     return {place: value.new_zeros(1, *value.shape[1:]) for place, value in base.kept.items()}
 
 
-def _start(base: Run, layer: int, count: int) -> tuple[int, Tensor] | None:
+def _start(base: Run, layer: int) -> tuple[int, Tensor] | None:
     """Where a run that changes something in `layer` can begin."""
-    if layer < 1:
-        return None
-    stream = base.kept[Place(layer - 1, "residual")]
-    return layer, stream.repeat(count, 1, 1)
+    return (layer, base.kept[Place(layer - 1, "residual")]) if layer > 0 else None
 
 
 def _chunks(parts: Sequence[Part], size: int) -> Iterator[list[Part]]:

@@ -35,6 +35,12 @@ class Twins:
     clean_run: Run
     corrupted_run: Run
 
+    @property
+    def agree(self) -> int:
+        """Number of tokens before the first in which the prompts of any pair differ."""
+        differs = (self.clean.tokens != self.corrupted.tokens).any(0)
+        return int(differs.int().argmax())
+
 
 def study(context: Context, subject: LocalModel, config: Config) -> dict[str, Any]:
     """Everything that `activation_patching` keeps, as JSON can hold it; only the counts where too few pairs are of use."""
@@ -67,10 +73,12 @@ def read_twins(model: CircuitModel, pairs: Sequence[Pair]) -> Twins:
 def _patched(context: Context, twins: Twins, config: Config) -> dict[str, Any]:
     model = twins.model
     heads, mlps = patching.heads_of(model), patching.mlps_of(model)
-    streams = [Part(layer, "residual", t) for layer in _spread(model.layers, config.stream_layers) for t in _tokens(twins)]
+    first, tokens = twins.agree, twins.clean.tokens.shape[1]
+    layers = _spread(model.layers, config.stream_layers)
+    streams = [Part(layer, "residual", token) for layer in layers for token in range(first, tokens)]
     with context.task("patching one part at a time", len(heads) + len(mlps) + len(streams)) as advance:
         effects = patching.patch_each(
-            model, twins.corrupted, twins.corrupted_run, [*heads, *mlps, *streams], twins.clean_run.kept, advance
+            model, twins.corrupted, twins.corrupted_run, [*heads, *mlps, *streams], twins.clean_run.kept, advance, first
         )
     estimates = patching.attribute(model, twins.corrupted, [*heads, *mlps], twins.clean_run.kept)
     by_head = effects[: len(heads)]
@@ -82,6 +90,7 @@ def _patched(context: Context, twins: Twins, config: Config) -> dict[str, Any]:
     return {
         "clean": _rounded(twins.clean.difference(_last(twins.clean_run, model))),
         "corrupted": _rounded(twins.corrupted.difference(_last(twins.corrupted_run, model))),
+        "agree": first,
         "parts": [[part.layer, part.site, part.index, part.name] for part in (*heads, *mlps, *streams)],
         "effects": _rounded(effects),
         "estimates": _rounded(estimates),
@@ -130,10 +139,6 @@ def _paths(context: Context, twins: Twins, named: Sequence[Part], drawn: Sequenc
 def _spread(layers: int, count: int) -> list[int]:
     """That many layers, the last among them."""
     return sorted({round((i + 1) * layers / count) - 1 for i in range(count)} - {-1})
-
-
-def _tokens(twins: Twins) -> range:
-    return range(twins.clean.tokens.shape[1])
 
 
 def _last(run: Run, model: CircuitModel) -> Tensor:
