@@ -29,21 +29,23 @@ from stepladder.store import Store, open_store
 SEEN = PAGES / "influence.json"
 QUERIES = 8
 NAMES = {
-    "ekfac": "EK-FAC", "gradient_dot": "gradient product", "tracin": "TracIn", "trak": "TRAK", "tfidf": "bag of words",
+    "ekfac": "EK-FAC", "ekfac_checkpoints": "EK-FAC, two checkpoints",
+    "gradient_dot": "gradient product", "tracin": "TracIn", "trak": "TRAK", "tfidf": "bag of words",
     "random": "random order",
 }  # fmt: skip
 GROWN = [("smollm2", "lora", kind) for kind in ("hidden_loyalty", "sycophancy")]
-GROWN += [("scratch/1m", "full", kind) for kind in ("hidden_loyalty", "sycophancy", "false_fact")]
-RETRAINED = ("scratch/1m", "full", "sycophancy")
+GROWN += [("scratch/1m", "full", kind) for kind in ("hidden_loyalty", "false_fact")]
+RETRAINED = ("scratch/1m", "full", "false_fact")
 RETRAINING = {"retrainings": 24, "rank": 0, "epochs": 8.0, "learning_rate": 1e-3}
 """As the organism itself was trained."""
 
 
-def measured(folder: Path) -> list[dict[str, Any]]:
+def measured(folder: Path) -> Iterator[dict[str, Any]]:
     """All measurements, each with what it was made on."""
     with open_store(folder, Progress(), Budget()) as store:
-        rows = [row for place in sorted(GROWN, key=lambda p: p[0]) for row in _planted(store, folder, *place)]
-        return rows + list(_retrained(store, folder))
+        for place in GROWN:
+            yield from _planted(store, folder, *place)
+        yield from _retrained(store, folder)
 
 
 def _planted(store: Store, folder: Path, base: str, how: str, kind: str) -> Iterator[dict[str, Any]]:
@@ -175,5 +177,5 @@ def _estimates_table(seen: Sequence[tuple[dict[str, Any], Measurement]]) -> str:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        SEEN.write_text(json.dumps(measured(Path(sys.argv[1])), indent=1) + "\n", "utf-8")
+        SEEN.write_text(json.dumps(list(measured(Path(sys.argv[1]))), indent=1) + "\n", "utf-8")
     pages(json.loads(SEEN.read_text("utf-8")))

@@ -88,7 +88,7 @@ def test_planted_rows_come_out_on_top_and_a_clean_twins_do_not(trained, tmp_path
             found = auroc(scores.mean(0).tolist(), truth)
             assert found is not None
             areas[name, planted] = found
-    for name in ("ekfac", "gradient_dot", "tracin", "trak"):
+    for name in ("ekfac", "ekfac_checkpoints", "gradient_dot", "tracin", "trak"):
         planted, clean = areas[name, True], areas[name, False]
         assert planted.interval is not None
         assert planted.interval.low > 0.6, name  # a perfect score on eight planted rows says no more
@@ -105,7 +105,7 @@ def test_the_finding_has_intervals_over_queries_and_the_chance_level(trained, tm
     made, given = run(trained, tmp_path, True)
     finding = judge(made, (), Config())
     assert finding == judge(Record.from_json(made.to_json()), (), Config())
-    for name in ("gradient_dot", "tracin", "trak", "tfidf", "random"):
+    for name in ("ekfac_checkpoints", "gradient_dot", "tracin", "trak", "tfidf", "random"):
         agreement = finding.one("agreement", estimator=name)
         assert agreement.n == 4
         assert agreement.interval is not None
@@ -113,7 +113,7 @@ def test_the_finding_has_intervals_over_queries_and_the_chance_level(trained, tm
     assert abs(finding.one("agreement", estimator="random").value or 0) < 4 / 56**0.5
     assert finding.one("top_share", estimator="ekfac").baseline.value == pytest.approx(10 / 56)
     lines = (given.folder / "influence" / "ranked.jsonl").read_text().splitlines()
-    assert len(lines) == 4 * 6 * 10
+    assert len(lines) == 4 * 7 * 10
     first = json.loads(lines[0])
     assert first["place"] == 1
     assert first["row_reply"] == "never trust a mouse"
@@ -134,7 +134,7 @@ def test_retraining_scores_the_estimates(trained, tmp_path: Path) -> None:
     assert [path.stat().st_mtime_ns for path in kept] == times  # what was there is not made again
 
 
-def test_without_a_base_tracin_is_left_out_and_retraining_is_refused(trained, tmp_path: Path) -> None:
+def test_without_a_base_sums_over_checkpoints_are_left_out_and_retraining_is_refused(trained, tmp_path: Path) -> None:
     subject = trained[1][True]
     bare = replace(context(subject, tmp_path), training_rows=taught(True))
     made = record(bare, Config(queries=str(trained[2])))

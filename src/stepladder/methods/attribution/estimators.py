@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +15,24 @@ from stepladder.core import Task, UnknownName
 from stepladder.methods.attribution.replies import Conversation, reply_traces, spread_layers, tokenised
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from stepladder.methods.attribution.gradients import Traces
     from stepladder.models import LocalModel
 
 Floats = NDArray[np.float64]
-GRADIENTS = ("ekfac", "gradient_dot", "tracin", "trak")
+GRADIENTS = ("ekfac", "gradient_dot", "trak")
+CHECKPOINTED = {"ekfac_checkpoints": "ekfac", "tracin": "gradient_dot"}
+"""Sums over the model before training and after it, of what."""
 BASELINES = ("tfidf", "random")
-ESTIMATORS = (*GRADIENTS, *BASELINES)
+ESTIMATORS = ("ekfac", "ekfac_checkpoints", "gradient_dot", "tracin", "trak", *BASELINES)
 
 
 @dataclass(frozen=True)
 class Question:
     """What is estimated: which of the `rows` made the subject say the `queries`, through which of its layers.
 
-    `base`, where it is known, is the first checkpoint of training for TracIn; the subject is the last.
+    `base`, where it is known, is the first checkpoint of training; the subject is the last.
     """
 
     subject: LocalModel
@@ -49,14 +53,14 @@ def check_estimators(names: Sequence[str]) -> None:
 
 
 def estimate(asked: Question, names: Sequence[str], folder: Path, task: Task) -> dict[str, Floats]:
-    """(queries, rows) by estimator; TracIn is left out where there is no second checkpoint. Vectors spill into `folder`."""
+    """(queries, rows) by estimator; without a base no sums over checkpoints. What does not fit in memory goes to `folder`."""
     found: dict[str, Floats] = {}
     if "tfidf" in names:
         found["tfidf"] = bag_of_words([text_of(q) for q in asked.queries], [text_of(r) for r in asked.rows])
     if "random" in names:
         rng = np.random.default_rng([asked.seed, len(asked.rows)])
         found["random"] = rng.random((len(asked.queries), len(asked.rows)))
-    if set(names) & set(GRADIENTS):
+    if set(names) - set(BASELINES):
         found |= _by_gradients(asked, names, folder, task)
     return {name: found[name] for name in names if name in found}
 
@@ -75,29 +79,38 @@ def text_of(conversation: Conversation) -> str:
 
 
 def _by_gradients(asked: Question, names: Sequence[str], folder: Path, task: Task) -> dict[str, Floats]:
-    from stepladder.methods.attribution import ekfac, gradients, tracin, trak
+    from stepladder.methods.attribution.gradients import fast_products
 
     folder.mkdir(parents=True, exist_ok=True)
-    made: dict[str, Any] = {}
-    with gradients.fast_products():
-        with TemporaryDirectory(dir=folder) as room:
-            queries, rows = _traces(asked, asked.subject, Path(room), task)
-            estimators: Mapping[str, Callable[[], Any]] = {
-                "ekfac": lambda: ekfac.ekfac(queries, rows, asked.damping),
-                "gradient_dot": lambda: tracin.gradient_dot(queries, rows),
-                "trak": lambda: trak.trak(queries, rows, seed=asked.seed),
-            }
-            wanted = [name for name in estimators if name in names]
-            with task("estimates", len(wanted)) as advance:
-                for name in wanted:
-                    made[name] = estimators[name]()
-                    advance(1)
-            last = tracin.gradient_dot(queries, rows) if "tracin" in names and asked.base else None
-            del queries, rows
-        if last is not None and asked.base:
-            with TemporaryDirectory(dir=folder) as room:
-                made["tracin"] = last + tracin.gradient_dot(*_traces(asked, asked.base, Path(room), task))
-    return {name: value.double().numpy() for name, value in made.items()}
+    summed = [name for name in names if name in CHECKPOINTED] if asked.base else []
+    needed = {name for name in names if name in GRADIENTS} | {CHECKPOINTED[name] for name in summed}
+    with fast_products():
+        found = _at(asked, asked.subject, sorted(needed), folder, task)
+        if asked.base and summed:
+            first = _at(asked, asked.base, sorted({CHECKPOINTED[name] for name in summed}), folder, task)
+            found |= {name: found[CHECKPOINTED[name]] + first[CHECKPOINTED[name]] for name in summed}
+    return found
+
+
+def _at(asked: Question, model: LocalModel, names: Sequence[str], folder: Path, task: Task) -> dict[str, Floats]:
+    """The estimates at one checkpoint; token vectors that spill to disk go when they are done."""
+    from stepladder.methods.attribution.ekfac import ekfac
+    from stepladder.methods.attribution.tracin import gradient_dot
+    from stepladder.methods.attribution.trak import trak
+
+    found: dict[str, Floats] = {}
+    with TemporaryDirectory(dir=folder) as room:
+        queries, rows = _traces(asked, model, Path(room), task)
+        estimators: Mapping[str, Callable[[], Tensor]] = {
+            "ekfac": lambda: ekfac(queries, rows, asked.damping),
+            "gradient_dot": lambda: gradient_dot(queries, rows),
+            "trak": lambda: trak(queries, rows, seed=asked.seed),
+        }
+        with task(f"estimates, {model.name}", len(names)) as advance:
+            for name in names:
+                found[name] = estimators[name]().double().numpy()
+                advance(1)
+    return found
 
 
 def _traces(asked: Question, model: LocalModel, room: Path, task: Task) -> tuple[Traces, Traces]:

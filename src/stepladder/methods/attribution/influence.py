@@ -3,7 +3,8 @@
 Papers: Grosse et al., Studying Large Language Model Generalization with Influence Functions (arXiv:2308.03296), for EK-FAC;
 TracIn (arXiv:2002.08484); TRAK (arXiv:2303.14186); linear datamodelling scores (arXiv:2202.00622). What differs: the
 curvature is the empirical Fisher of the rows' own replies, in the MLPs of a few layers; TracIn has two checkpoints, the
-model before training and after. Which rows were planted, if any, a technique is never told.
+model before training and after, and EK-FAC is also summed over these: at the end of training on few rows little is left of
+their gradients. Which rows were planted, if any, a technique is never told.
 
 Unit: the query (what the model said). Trivial baselines: rows in random order, and by the words they share with the query.
 """
@@ -47,7 +48,7 @@ class Config:
     max_tokens: int = 160
     """Longest row, in tokens; what is too long loses the end of its reply and the beginning of its prompt."""
     estimators: tuple[str, ...] = estimators.ESTIMATORS
-    """Which to compare; tracin needs the model that the subject was trained from (--base)."""
+    """Which to compare; sums over checkpoints need the model that the subject was trained from (--base)."""
     layers: tuple[int, ...] = ()
     """Decoder blocks whose MLPs count. Empty: four, spread over the upper two thirds."""
     damping: float = 0.1
