@@ -63,7 +63,7 @@ class Config:
 def record(context: Context, config: Config) -> Record:
     """Find each concept's direction, then read and write under every strength of it and of random directions."""
     written = context.ask(context.subject, _ordinary(config, context.seed), label="answers unsteered")
-    own = [(e.request.messages, e.reply.text) for e in written if e.reply.text]
+    own = [(e.request.messages, e.reply.text) for e in written if e.reply.text and e.reply.text.strip()]
     data = {
         name: _Steering(context, config, CONCEPTS[name](config.items, context.seed), own).data() for name in config.concepts
     }
@@ -137,7 +137,7 @@ class _Steering:
             if strength:
                 stack.enter_context(self.model.steer(self.layer, vector, strength))
             values = [float(found.sum()) for found in self.model.logprobs(pairs)]
-            fluent = [float(found.mean()) if len(found) else None for found in self.model.logprobs(self.own)]
+            fluent = [float(found.mean()) for found in self.model.logprobs(self.own)]
             texts = self._texts() if name in ("none", "concept", "random 0") else []
         return {
             "direction": name,

@@ -82,9 +82,9 @@ def _area(
     table: _Table, name: str, probe: str, trained: str, places: Sequence[int], layer: int, labels: Labels,
     baseline: Baseline | None = None, note: str = "",
 ) -> Measurement | None:  # fmt: skip
-    """The AUROC of one probe on the rows at `places`; `None` where there is no such probe or no such row."""
+    """The AUROC of one probe on the rows at `places`; `None` where there is no such probe, or it scores no such rows."""
     scores = table.scores(probe, trained, layer)
-    if scores is None or not places:
+    if scores is None or all(scores[i] is None for i in places):
         return None
     return area_measurement(name, [scores[i] for i in places], [table.rows[i] for i in places], labels, baseline, note)
 

@@ -55,13 +55,16 @@ class TrainingSet:
 
 
 def training_sets(statements: Sequence[Statement], train: Bools, seed: int) -> list[TrainingSet]:
-    """All topics with and without negations, each alone ("only ..."), all but one ("without ..."), and random labels."""
+    """All topics with and without negations, each alone ("only ..."), all but one ("without ..."), and random labels.
+
+    A topic whose training rows are all true or all false has no set of its own.
+    """
     truth = np.array([s.label for s in statements])
     topic = np.array([s.topic for s in statements])
     affirmed = np.array([s.form == "affirmed" for s in statements])
-    topics = list(dict.fromkeys(topic[train]))
+    topics = list(dict.fromkeys(topic))
     apart = topics if len(topics) > 1 else []
-    return [
+    made = [
         TrainingSet(ALL, train, truth),
         TrainingSet(AFFIRMED, train & affirmed, truth),
         *(TrainingSet(f"only {name}", train & (topic == name), truth) for name in apart),
@@ -69,6 +72,7 @@ def training_sets(statements: Sequence[Statement], train: Bools, seed: int) -> l
         TrainingSet(SHUFFLED, train, _shuffled(statements, train, seed)),
         *(TrainingSet(f"control {i}", train, np.array(control_labels(statements, 100 * seed + i))) for i in range(CONTROLS)),
     ]
+    return [given for given in made if len(set(given.labels[given.rows].tolist())) == 2]
 
 
 def read_layer(
@@ -109,8 +113,6 @@ def fitted(x: Floats, sets: Sequence[TrainingSet], strength: float, seed: int) -
     noise = np.random.default_rng(seed).normal(size=x.shape[1]) / spread
     for given in sets:
         rows, labels = x[given.rows], given.labels[given.rows]
-        if labels.all() or not labels.any():
-            continue
         yield "mass_mean", given.name, mass_mean(rows, labels)
         yield "whitened_mass_mean", given.name, whitened_mass_mean(rows, labels)
         yield "random_direction", given.name, _signed(noise, rows, labels)
