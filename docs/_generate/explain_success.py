@@ -22,7 +22,7 @@ from stepladder.organisms import Recipe, grow
 from stepladder.store import open_store
 
 ATTACKS = Attacks(
-    per_category=4, attacks=("direct", "role_play", "past_tense", "leetspeak", "payload_splitting"), ordinary=0
+    per_category=3, attacks=("direct", "role_play", "past_tense", "leetspeak", "payload_splitting"), ordinary=0
 )
 SEEN = PAGES / "explain_success.json"
 

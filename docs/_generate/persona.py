@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
-from training_charts import PAGES, dots, draw, finding, point, shown, table, write
+from training_charts import PAGES, dots, draw, point, shown, table, write
 
 from stepladder.core import Context, Finding
 from stepladder.execution import Budget, Progress
+from stepladder.loop import measure, open_bench
 from stepladder.methods.interpretability.persona_directions import Persona, random_directions
 from stepladder.methods.interpretability.persona_measures import prediction, shift_points
 from stepladder.methods.interpretability.persona_training import trainings
@@ -29,12 +30,20 @@ from stepladder.organisms import KINDS, Recipe, grow
 from stepladder.report import charts
 from stepladder.store import open_store
 
+SEEN, TRAITS = PAGES / "persona_vectors.json", ("sycophancy", "rudeness", "invention")
 ORGANISMS = PAGES / "persona_vectors_organisms.json"
+
+
+def measured(folder: str) -> None:
+    """All shipped traits on the embedded model."""
+    with open_store(Path(folder), Progress(), Budget()) as store:
+        bench = open_bench(store, "smollm2", "refusal_patterns", None, seed=0)
+        SEEN.write_text(measure(bench, METHOD, Config(TRAITS)).finding.to_json() + "\n", "utf-8")
 
 
 def organisms(folder: str) -> None:
     """What the rows of each organism project to, and how far training on them shifted each trait."""
-    config = Config(rank=0)
+    config = Config(TRAITS, rank=0)
     base = open_model("smollm2")
     assert isinstance(base, LocalModel)
     with open_store(Path(folder), Progress(), Budget()) as store:
@@ -53,13 +62,13 @@ def organisms(folder: str) -> None:
 
 def _measured(context: Context, base: LocalModel, config: Config, folder: Path) -> list[Persona]:
     """The vectors of the page's own record, or made again where it is gone."""
-    record = Finding.from_json((PAGES / "persona_vectors.json").read_text("utf-8")).record
+    record = Finding.from_json(SEEN.read_text("utf-8")).record
     file = folder / "tensors" / record / "vectors.safetensors"
     traits = chosen_traits(config.traits)
     if not file.exists():
         return [extract(context, base, trait, config) for trait in traits]
     with safe_open(file, "np") as opened:
-        layers, vectors = opened.metadata(), {name: opened.get_tensor(name).astype(float) for name in opened.keys()}
+        layers, vectors = opened.metadata(), {name: opened.get_tensor(name).astype(float) for name in config.traits}
     return [Persona(t, int(layers[t.name]), v := vectors[t.name], 0 * v, random_directions(v, 1, 0), 0, {}) for t in traits]
 
 
@@ -156,4 +165,6 @@ def _organisms(points: Sequence[dict[str, Any]]) -> None:
 if __name__ == "__main__":
     if sys.argv[2:] == ["organisms"]:
         organisms(sys.argv[1])
-    page(finding(METHOD, sys.argv[1] if len(sys.argv) == 2 else None))
+    if len(sys.argv) == 2:
+        measured(sys.argv[1])
+    page(Finding.from_json(SEEN.read_text("utf-8")))

@@ -19,9 +19,11 @@ from stepladder.store import open_store
 DOCS = Path(__file__).parents[2] / "docs" / "methods"
 SMALL: dict[str, dict[str, Any]] = {
     "adversarial_training": {"rounds": 2, "rows": 16, "benign": 16, "search": 8},
+    "influence": {"rows": str(Path(__file__).parent / "attribution" / "rows.jsonl")},
     "unlearning": {"algorithms": ("npo", "task_vector"), "authors": 6, "forgotten": 3, "epochs": 3, "unlearn_epochs": 2},
     "process_outcome": {"seeds": 2, "problems": 32, "test_problems": 8},
     "reward_overoptimisation": {"seeds": 2, "steps": 50},
+    "persona_vectors": {"traits": ("rudeness",), "epochs": 1.0},
 }
 """Where the default configuration trains for long: what must hold for every technique holds in little."""
 every_method = pytest.mark.parametrize("method", CATALOGUE, ids=[m.name for m in CATALOGUE])

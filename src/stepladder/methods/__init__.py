@@ -1,6 +1,7 @@
 """The techniques. `CATALOGUE` lists every finished one, explicitly; what is not in it does not exist."""
 
 from stepladder.core import Method, UnknownName
+from stepladder.methods.attribution.influence import METHOD as influence
 from stepladder.methods.auditing.breadth_first_red_team import METHOD as breadth_first_red_team
 from stepladder.methods.auditing.evaluation_agent import METHOD as evaluation_agent
 from stepladder.methods.auditing.investigator import METHOD as investigator
@@ -11,6 +12,8 @@ from stepladder.methods.evaluation.cot_faithfulness import METHOD as cot_faithfu
 from stepladder.methods.evaluation.model_written_evaluations import METHOD as model_written_evaluations
 from stepladder.methods.evaluation.sandbagging_elicitation import METHOD as sandbagging_elicitation
 from stepladder.methods.interpretability.activation_harvest import METHOD as activation_harvest
+from stepladder.methods.interpretability.explain_success import METHOD as explain_success
+from stepladder.methods.interpretability.persona_vectors import METHOD as persona_vectors
 from stepladder.methods.red_teaming.attack_library import METHOD as attack_library
 from stepladder.methods.red_teaming.best_of_n import METHOD as best_of_n
 from stepladder.methods.safeguards.constitutional_classifiers import METHOD as constitutional_classifiers
@@ -39,6 +42,9 @@ CATALOGUE: tuple[Method, ...] = (
     process_outcome,
     reward_overoptimisation,
     activation_harvest,
+    persona_vectors,
+    explain_success,
+    influence,
 )
 
 

@@ -60,8 +60,8 @@ VECTORS = "vectors"
 class Config:
     """Which traits, how the vectors are made, and how hard they are tried."""
 
-    traits: tuple[str, ...] = ("sycophancy", "rudeness", "invention")
-    """Shipped traits to look at."""
+    traits: tuple[str, ...] = ("sycophancy", "rudeness")
+    """Shipped traits to look at; `invention` is shipped too."""
     trait_file: str = ""
     """A trait file of your own, looked at besides them."""
     own_replies: bool = False
