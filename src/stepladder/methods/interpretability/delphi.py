@@ -25,12 +25,13 @@ from stepladder.methods.interpretability.latent_index import LatentIndex
 
 FOLDERS = {"detection": "detection", "fuzzing": "fuzz"}
 """Our scorers, and the folders that delphi keeps their scores in."""
-SPLITS = 5
+SPLITS, ENTRIES = 5, 2_000_000
+"""Files that the latents are spread over: delphi's number, or as many as keep a file below so many entries on average."""
 _NAME = re.compile(r"(.+)_latent(\d+)$")
 
 
 def write_raw_latents(index: LatentIndex, folder: Path, module: str, model: str) -> None:
-    """Every activation of the index, in five files of consecutive latents; windows shorter than 32 end in zeros."""
+    """Every activation of the index, in files of consecutive latents; windows shorter than 32 end in zeros."""
     from safetensors.numpy import save_file
 
     to = folder / "raw_latents" / module
@@ -40,7 +41,8 @@ def write_raw_latents(index: LatentIndex, folder: Path, module: str, model: str)
     ends = np.append(starts[1:], len(index.tokens))
     for row, (a, b) in enumerate(zip(starts, ends, strict=True)):
         tokens[row, : b - a] = index.tokens[a:b]
-    for latents in np.array_split(np.arange(index.latents), min(SPLITS, index.latents)):
+    splits = min(max(SPLITS, len(index.rows) // ENTRIES), index.latents)
+    for latents in np.array_split(np.arange(index.latents), splits):
         first, last = int(latents[0]), int(latents[-1])
         part = slice(int(index.starts[first]), int(index.starts[last + 1]))
         rows = np.asarray(index.rows[part], np.int64)
@@ -54,7 +56,7 @@ def write_raw_latents(index: LatentIndex, folder: Path, module: str, model: str)
             "tokens": tokens,
         }
         save_file(data, to / f"{first}_{last}.safetensors")
-    config = {"ctx_len": WINDOW, "n_tokens": int(tokens.size), "n_splits": SPLITS, "model_name": model}
+    config = {"ctx_len": WINDOW, "n_tokens": int(tokens.size), "n_splits": splits, "model_name": model}
     (to / "config.json").write_text(json.dumps(config))
 
 

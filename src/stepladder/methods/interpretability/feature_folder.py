@@ -56,8 +56,11 @@ def _extremes(logits: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         tokens = np.take_along_axis(part, order, 1)
         found |= {f"{name}_tokens": tokens.astype(np.int32), f"{name}_values": np.take_along_axis(logits, tokens, 1)}
     low, high = logits.min(1), logits.max(1)
-    counts = [np.histogram(row, BINS, (a, max(b, a + 1e-6)))[0] for row, a, b in zip(logits, low, high, strict=True)]
-    return {**found, "counts": np.array(counts, np.int64), "low": low, "high": high}
+    scale = BINS / np.maximum(high - low, 1e-6)
+    bins = np.minimum((logits - low[:, None]) * scale[:, None], BINS - 1).astype(np.int64)
+    bins += BINS * np.arange(len(logits))[:, None]
+    counts = np.bincount(bins.ravel(), minlength=BINS * len(logits)).reshape(len(logits), BINS)
+    return {**found, "counts": counts, "low": low, "high": high}
 
 
 def write_labels(folder: Path, labels: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> None:

@@ -130,7 +130,15 @@ def _means(scores: Scores, scorer: str, place: Labels) -> list[Measurement]:
     gains = [None if a is None or b is None else a - b for a, b in zip(own, other, strict=True)]
     return [
         mean_measurement("label_score", own, scores.clusters, _unit(scorer), place, baseline, why),
-        mean_measurement("label_gain", gains, scores.clusters, _unit(scorer), place, Baseline(name="none", value=0.0), why),
+        mean_measurement(
+            "label_gain",
+            gains,
+            scores.clusters,
+            f"difference of {_unit(scorer)}",
+            place,
+            Baseline(name="none", value=0.0),
+            why,
+        ),
     ]
 
 
@@ -178,9 +186,16 @@ def mean_measurement(
     shares = unit != "r" and all(0 <= value <= 1 for value, _ in known)
     estimate = (clustered_rate if shares else clustered_mean)([v for v, _ in known], [cluster for _, cluster in known])
     return Measurement(
-        name=name, value=estimate.value, unit=unit, interval=estimate.interval, n=estimate.n, unmeasured=missing,
-        labels=labels, baseline=baseline,
+        name=name, value=estimate.value, unit=unit, interval=_possible(estimate.interval, unit), n=estimate.n,
+        unmeasured=missing, labels=labels, baseline=baseline,
     )  # fmt: skip
+
+
+def _possible(interval: Interval | None, unit: str) -> Interval | None:
+    """A mean correlation is not beyond 1, wherever its t interval ends (differences of them reach 2 and keep theirs)."""
+    if interval is None or unit != "r":
+        return interval
+    return make_interval(max(interval.low, -1.0), min(interval.high, 1.0), interval.level, interval.method)
 
 
 def beyond(name: str, here: Measurement, there: Measurement, labels: Labels) -> Measurement:
