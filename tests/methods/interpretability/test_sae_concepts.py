@@ -121,6 +121,9 @@ def test_latents_kept_split_and_lost() -> None:
     assert concepts.split_counts(small, large) == [1, 3, None]
     shuffled = large[rng.permutation(3000)]
     assert concepts.split_counts(small, shuffled) == [None, None, None]
+    share = concepts.split_measurement([1, 3, None], [None, None, None])
+    assert (share.value, share.unmeasured) == (0.5, 1)
+    assert "2 of 3 latents are found again; with shuffled tokens 0 of 3" in share.note
 
 
 def test_a_dense_latent_is_not_a_part_and_a_union_is_not_a_split() -> None:

@@ -12,13 +12,14 @@ Codes are (n, d_sae) arrays, zero where a latent is inactive; labels are boolean
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepladder.stats import auroc
+from stepladder.core import Baseline, Measurement
+from stepladder.stats import auroc, rate_measurement
 
 Array = NDArray[np.float32] | NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -95,8 +96,8 @@ def absorption(
 
     `x` (n, width) are activations less the decoder's bias, `decoder` (d_sae, width), `direction` (width) a probe's for the
     concept, `latents` the concept's own. A latent contributes its code times the projection of its row on the direction.
-    In full: the concept's latents are silent, and the largest contribution is from a row with cosine of at least `FULL_COSINE`
-    and is at least `FULL_SHARE` of the projection of x. In part: what up to `ABSORBERS` rows with cosine `COSINE` or more
+    In full: the concept's latents are silent, and the largest contribution is from a row of cosine `FULL_COSINE` or more
+    and is at least `FULL_SHARE` of the projection of x. In part: what up to `ABSORBERS` rows of cosine `COSINE` or more
     contribute, of that and what the concept's latents do; 0 where the latter suffice.
     """
     unit = direction / np.linalg.norm(direction)
@@ -135,6 +136,22 @@ def split_counts(small: Flags, large: Flags) -> list[int | None]:
         fits = (joint[latent] >= SUBSET * np.maximum(parts, 1)) & (joint[latent] > PART * sizes[latent])
         counts.append(_cover(small[:, latent], large[:, np.flatnonzero(fits)]))
     return counts
+
+
+def split_measurement(
+    counts: Sequence[int | None], by_chance: Sequence[int | None], labels: Mapping[str, str] | None = None
+) -> Measurement:
+    """Share of a small dictionary's latents that split in two or more, of those that are found again at all.
+
+    `by_chance` are the counts with the large dictionary's tokens shuffled: how many latents are then found again is in the
+    note. The unit is a latent; one whose parts do not cover it is unmeasured.
+    """
+    values = [None if count is None else float(count > 1) for count in counts]
+    again = [sum(count is not None for count in part) for part in (counts, by_chance)]
+    note = f"{again[0]} of {len(counts)} latents are found again; with shuffled tokens {again[1]} of {len(by_chance)}"
+    kept = Baseline(name="every latent kept as it is", value=0.0)
+    units = list(range(len(values)))
+    return rate_measurement("split_share", values, units, baseline=kept, labels=labels, note=note, max_unmeasured=0.9)
 
 
 def _cover(whole: Flags, parts: Flags) -> int | None:
