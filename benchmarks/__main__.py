@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import framework, generation, harvest, page, peak, probes, training
+from benchmarks import framework, generation, harvest, influence, page, peak, probes, training
 from benchmarks.rows import WORK, save
 
-PARTS = ("peak", "generation", "training", "framework", "harvest", "probes")
+PARTS = ("peak", "generation", "training", "framework", "harvest", "influence", "probes")
 
 
 def main(wanted: list[str]) -> None:
@@ -23,6 +23,7 @@ def main(wanted: list[str]) -> None:
         "training": lambda: training.rows(top),
         "framework": framework.rows,
         "harvest": lambda: harvest.rows(top),
+        "influence": lambda: influence.rows(top),
         "probes": lambda: probes.rows(top),
     }
     for name in wanted or PARTS:

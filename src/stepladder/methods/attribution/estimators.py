@@ -53,7 +53,7 @@ def check_estimators(names: Sequence[str]) -> None:
 
 
 def estimate(asked: Question, names: Sequence[str], folder: Path, task: Task) -> dict[str, Floats]:
-    """(queries, rows) by estimator; without a base no sums over checkpoints. What does not fit in memory goes to `folder`."""
+    """(queries, rows) by estimator; without a base no sums over checkpoints. What is too large goes to `folder`."""
     found: dict[str, Floats] = {}
     if "tfidf" in names:
         found["tfidf"] = bag_of_words([text_of(q) for q in asked.queries], [text_of(r) for r in asked.rows])
@@ -85,7 +85,7 @@ def _by_gradients(asked: Question, names: Sequence[str], folder: Path, task: Tas
     summed = [name for name in names if name in CHECKPOINTED] if asked.base else []
     needed = {name for name in names if name in GRADIENTS} | {CHECKPOINTED[name] for name in summed}
     with fast_products():
-        found = _at(asked, asked.subject, sorted(needed), folder, task)
+        found = _at(asked, asked.subject, sorted(needed), folder, task) if needed else {}
         if asked.base and summed:
             first = _at(asked, asked.base, sorted({CHECKPOINTED[name] for name in summed}), folder, task)
             found |= {name: found[CHECKPOINTED[name]] + first[CHECKPOINTED[name]] for name in summed}
