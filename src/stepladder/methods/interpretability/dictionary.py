@@ -24,6 +24,7 @@ from torch import Tensor
 
 from stepladder.core.errors import StepladderError, UnknownName
 from stepladder.methods.interpretability.sae_config import ARCHITECTURES
+from stepladder.methods.interpretability.sae_kernels import top_k
 
 _THRESHOLDED = ("batchtopk", "jumprelu", "matryoshka")
 _GATED = ("b_gate", "r_mag", "b_mag")
@@ -96,8 +97,8 @@ class Dictionary:
         pre = self._preactivations(x)
         if self.architecture == "topk":
             assert self.k is not None
-            values, latents = pre.topk(self.k, dim=1, sorted=False)
-            return torch.zeros_like(pre).scatter_(1, latents, values.relu_())
+            latents = top_k(pre, self.k)
+            return torch.zeros_like(pre).scatter_(1, latents, pre.gather(1, latents).relu_())
         if self.architecture in _THRESHOLDED:
             assert self.threshold is not None
             return pre.relu() * (pre > self.threshold)
@@ -153,8 +154,13 @@ class Dictionary:
         return centred @ self.W_enc if self.architecture == "gated" else torch.addmm(self.b_enc, centred, self.W_enc)
 
     def _active(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.architecture == "topk" and self.k:
+            pre = self._preactivations(x)
+            found = top_k(pre, self.k)
+            values, order = pre.gather(1, found).relu_().sort(dim=1, descending=True)
+            return found.gather(1, order), values
         codes = self.encode(x)
-        most = self.k if self.architecture == "topk" and self.k else int((codes > 0).sum(1).max()) if len(x) else 0
+        most = int((codes > 0).sum(1).max()) if len(x) else 0
         values, latents = codes.topk(max(most, 1), dim=1)
         return latents, values
 

@@ -16,7 +16,7 @@ from stepladder.core import StoreError
 from stepladder.core.keys import digest
 from stepladder.methods.interpretability.dictionary import Dictionary
 from stepladder.methods.interpretability.sae_config import TrainingConfig
-from stepladder.methods.interpretability.sae_kernels import Weights
+from stepladder.methods.interpretability.sae_kernels import Weights, decode, pick
 from stepladder.store.files import write_atomic
 
 CHECKPOINT = "training.safetensors"
@@ -64,6 +64,7 @@ class State:
         rows = _unit(residual)
         read = _unit(x - self.centre) if self.transcoder else rows
         with torch.no_grad():
+            read = read * self.weights["encoder"].norm(dim=1).mean()
             self.weights["decoder"][latents] = rows
             self.weights["encoder"][latents] = read
             for name in {"b_enc", "b_gate", "b_mag"} & self.weights.keys():
@@ -102,6 +103,7 @@ def start(config: TrainingConfig, x: Tensor, wanted: Tensor | None) -> State:
     chosen = torch.randint(len(y), (config.latents,), generator=generator).to(y.device)
     decoder = _unit(_unit(y[chosen] - b_dec) + _noise(config.latents, y, generator))
     encoder = decoder.clone() if wanted is None else _unit(_unit(x[chosen] - centre) + _noise(config.latents, x, generator))
+    encoder *= _best_length(encoder, decoder, x - centre, y - b_dec, config.k)
     bias = torch.zeros_like(decoder[:, 0]) if wanted is None else -(encoder @ centre)
     tensors = {"encoder": encoder, "decoder": decoder, "b_dec": b_dec}
     if config.architecture == "gated":
@@ -114,6 +116,17 @@ def start(config: TrainingConfig, x: Tensor, wanted: Tensor | None) -> State:
         tensors["log_threshold"] = level.log().expand(config.latents).clone()
     idle = torch.zeros(config.latents, dtype=torch.int32, device=x.device)
     return _state(tensors, centre, idle, scale_in=scale_in, scale_out=scale_out, transcoder=wanted is not None)
+
+
+def _best_length(encoder: Tensor, decoder: Tensor, x: Tensor, y: Tensor, k: int) -> float:
+    """The factor of the encoder with which the first reconstruction of y (n, d_out) from x (n, d_in) fits best.
+
+    Latents that point the same way would otherwise reconstruct an activation many times over.
+    """
+    rows = slice(1024)
+    codes = pick(Weights(encoder, torch.zeros_like(encoder[:, 0]), decoder, y[0]), x[rows], k)
+    found = decode(codes, decoder)
+    return float((found * y[rows]).sum() / found.square().sum().clamp_(min=1e-12))
 
 
 def geometric_median(x: Tensor, rounds: int = 30) -> Tensor:

@@ -62,7 +62,7 @@ class Config:
     """Active latents a token; one dictionary each."""
     latents: int = 1024
     """Size of each dictionary."""
-    epochs: int = 20
+    epochs: int = 12
     """How often training sees each token."""
     batch: int = 512
     """Tokens a step."""
