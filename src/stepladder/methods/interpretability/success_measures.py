@@ -37,8 +37,12 @@ def measurements(record: Record, verdicts: Sequence[Verdict]) -> Iterator[Measur
             yield Measurement(name=name, value=None, unit=unit, n=0, reason=data["reason"], note=counted)
         return
     yield from _separation(data)
-    yield from _log_odds(data)
-    yield from _ablation(data)
+    if data["pushed"]:
+        yield from _log_odds(data)
+        yield _ablation(data)
+    else:
+        for name in ("log_odds_change", "ablation_effect"):
+            yield Measurement(name=name, value=None, unit=NATS, n=0, reason="successes and refusals begin alike")
     yield from _success(record, verdicts)
 
 
@@ -84,10 +88,6 @@ def _scoped(scores: Sequence[float], cases: Sequence[Data], scope: str) -> list[
 
 def _log_odds(data: Data) -> Iterator[Measurement]:
     """Change of the log-odds of beginning to comply when pushed, over successes and refusals."""
-    if not data["pushed"]:
-        reason = "successes and refusals begin alike"
-        yield Measurement(name="log_odds_change", value=None, unit=NATS, n=0, reason=reason)
-        return
     plain, *rows = data["pushed"]
     before, clusters = np.array(plain["log_odds"]), [case["behaviour"] for case in data["checked"]]
     for push in dict.fromkeys(row["push"] for row in rows):
@@ -100,16 +100,14 @@ def _log_odds(data: Data) -> Iterator[Measurement]:
                 yield mean_measurement("log_odds_change", change, clusters, NATS, labels, baseline)
 
 
-def _ablation(data: Data) -> Iterator[Measurement]:
+def _ablation(data: Data) -> Measurement:
     """How far taking the direction away moves log-odds towards the other outcome: down for successes, up for refusals."""
-    if not data["ablated"]:
-        return
     clusters = [case["behaviour"] for case in data["checked"]]
     signs = np.array([-1.0 if case["success"] else 1.0 for case in data["checked"]])
     before = np.array(data["pushed"][0]["log_odds"])
     moved = {row["by"]: signs * (np.array(row["log_odds"]) - before) for row in data["ablated"]}
     baseline = _random([change for by, change in moved.items() if by.startswith("random")], clusters)
-    yield mean_measurement("ablation_effect", moved["direction"].tolist(), clusters, NATS, {"by": "direction"}, baseline)
+    return mean_measurement("ablation_effect", moved["direction"].tolist(), clusters, NATS, {"by": "direction"}, baseline)
 
 
 def _random(changes: Sequence[Any], clusters: Sequence[Hashable]) -> Baseline:
