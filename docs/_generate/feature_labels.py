@@ -22,6 +22,8 @@ from stepladder.methods.interpretability.neuron_puzzles import Config
 from stepladder.store import open_store
 
 NAMES = {"ngrams": "token statistics", "logit_lens": "logit lens", "chat": "chat model"}
+SHORT = {"ngrams": "n-grams", "logit_lens": "logit lens", "chat": "chat"}
+"""For axes, which cut longer ones."""
 PUBLISHED = PAGES / "neuron_puzzles_published.json"
 PLAIN, OTHER, RANDOM = "its own label", "another latent's label", "random directions, own label"
 
@@ -35,7 +37,7 @@ def features(seen: Finding) -> None:
         rows = []
         for m in seen.select(name, latents="dictionary"):
             place = {k: m.labels[k] for k in ("explainer", "scorer")}
-            group = f"{NAMES[place['explainer']]}, {place['scorer']}"
+            group = f"{SHORT[place['explainer']]} {place['scorer']}"
             there = seen.one(name, latents="random_directions", **place)
             rows.append(point(m, group=group, series=PLAIN))
             if m.baseline:
@@ -99,7 +101,7 @@ def puzzles(planted: Finding, published: Finding | None) -> None:
     rows = []
     for m in planted.select("solved", explainer="ngrams", scorer="simulation"):
         if "distractor" in m.labels:
-            rows.append(_solved(f"planted, distractor {m.labels['distractor']}", m))
+            rows.append(_solved(f"distractor {m.labels['distractor']}", m))
     if published:
         rows.append(_solved("published", published.one("solved", explainer="ngrams", scorer="simulation")))
     drawn = [row for made in rows for row in made]
@@ -133,7 +135,7 @@ def _neurons(planted: Finding) -> str:
     for number, example in enumerate(planted.examples):
         head, label = example.split(" — ngrams: ")
         name, truth = head.split(": ", 1)
-        rows.append([name.replace(", distractor", "|"), truth, label, shown(scores[str(number)], percent=False)])
+        rows.append([name.replace(", distractor ", "|"), truth, label, shown(scores[str(number)], percent=False)])
     return table("neuron|distractor|true explanation|label by token statistics|r", rows)
 
 
