@@ -97,13 +97,13 @@ def _read(seen: Finding) -> str:
     for m in seen.select("reply_separation"):
         trait = m.labels["trait"]
         monitors = [
-            _beside(seen.one("prompt_monitoring", trait=trait, vector="persona", scope=scope))
+            _beside(seen.one("monitoring", trait=trait, vector="persona", at=at, scope=scope))
+            for at in ("last prompt token", "own reply")
             for scope in ("all prompts", "within a kind of instruction")
         ]
         rows.append([trait, _beside(m), *monitors])
-    return table(
-        "trait|replies told apart, AUROC (random)|monitoring, r (random)|within a kind of instruction, r (random)", rows
-    )
+    columns = "before the reply, r|the same, within a kind of instruction|during the reply, r|within a kind"
+    return table(f"trait|replies told apart, AUROC|{columns}", rows) + "\nIn brackets after each: random directions.\n"
 
 
 def _beside(m: Any) -> str:

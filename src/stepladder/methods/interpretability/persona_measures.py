@@ -13,6 +13,7 @@ import numpy as np
 
 from stepladder.core import Baseline, Interval, Measurement
 from stepladder.stats import Estimate, auroc, bca, clustered_mean
+from stepladder.stats.measurement import unmeasured_reason
 
 Data = Mapping[str, Any]
 NATS = "nats per token"
@@ -61,22 +62,35 @@ def _separation(name: str, trait: Data) -> Measurement:
 
 
 def _monitoring(name: str, trait: Data) -> Iterator[Measurement]:
-    """Correlation of the last prompt token's projection with what the model would say, over all prompts and within kinds."""
-    rows = trait["prompts"]
-    clusters = [row["question"] for row in rows]
-    kinds = [row["kind"] for row in rows]
-    shown = np.array([row["expression"] for row in rows])
-    drawn = np.array([row["random"] for row in rows])
-    for scope, groups in (("all prompts", ["all"] * len(rows)), ("within a kind of instruction", kinds)):
-        target = _centred(shown, groups)
-        chance = float(np.mean([abs(correlation(_centred(column, groups), target)) for column in drawn.T]))
-        for vector in ("persona", "shuffled"):
-            projected = _centred(np.array([row[vector] for row in rows]), groups)
-            found = bca(correlation, projected, target, clusters=clusters, resamples=1000)
-            yield _estimated(
-                "prompt_monitoring", found, "correlation", {"trait": name, "scope": scope, "vector": vector},
-                Baseline(name="random directions, size of the correlation", value=chance),
-            )  # fmt: skip
+    """Correlation of projections with what the model would say: before its reply, and during it.
+
+    Over all prompts, and after each kind of instruction lost its mean. An empty reply is unmeasured.
+    """
+    for at, key in (("last prompt token", "end"), ("own reply", "reply")):
+        rows = [row for row in trait["prompts"] if row[key] is not None]
+        for scope in ("all prompts", "within a kind of instruction"):
+            groups = ["all" if scope == "all prompts" else row["kind"] for row in rows]
+            for vector in ("persona", "shuffled"):
+                labels = {"trait": name, "at": at, "scope": scope, "vector": vector}
+                yield _monitored(rows, key, vector, groups, labels, len(trait["prompts"]) - len(rows))
+
+
+def _monitored(
+    rows: Sequence[Data], key: str, vector: str, groups: Sequence[str], labels: Mapping[str, str], unmeasured: int
+) -> Measurement:
+    common: dict[str, Any] = {
+        "name": "monitoring", "unit": "correlation", "labels": dict(labels), "unmeasured": unmeasured,
+    }  # fmt: skip
+    reason = unmeasured_reason(unmeasured, len(rows) + unmeasured, 0.2, "replies")
+    if reason:
+        return Measurement(**common, value=None, n=0, reason=reason)
+    shown = _centred(np.array([row["expression"] for row in rows]), groups)
+    drawn = np.array([row[key]["random"] for row in rows])
+    chance = float(np.mean([abs(correlation(_centred(column, groups), shown)) for column in drawn.T]))
+    baseline = Baseline(name="random directions, size of the correlation", value=chance)
+    projected = _centred(np.array([row[key][vector] for row in rows]), groups)
+    found = bca(correlation, projected, shown, clusters=[row["question"] for row in rows], resamples=1000)
+    return Measurement(**common, value=found.value, interval=found.interval, n=found.n, baseline=baseline)
 
 
 def _centred(values: Any, groups: Sequence[str]) -> Any:

@@ -106,7 +106,9 @@ def record(context: Context, config: Config) -> Record:
     data: dict[str, Any] = {}
     with context.task("monitoring and steering", len(traits)) as advance:
         for persona in personas:
-            data[persona.trait.name] = described(persona) | monitored(subject, persona) | steered(subject, persona, config)
+            data[persona.trait.name] = (
+                described(persona) | monitored(context, subject, persona, config) | steered(subject, persona, config)
+            )
             advance(1)
     sets = trainings(context, subject, origin, personas, config)
     return new_record(
@@ -178,21 +180,25 @@ def described(persona: Persona) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def monitored(subject: LocalModel, persona: Persona) -> dict[str, Any]:
-    """Projections of last prompt tokens beside what the model would say, and of held-out replies, question by question."""
+def monitored(context: Context, subject: LocalModel, persona: Persona, config: Config) -> dict[str, Any]:
+    """Projections of last prompt tokens and own replies beside what the subject would say, and of held-out replies."""
     trait = persona.trait
     systems = [("none", "")] + [(k, getattr(p, k)) for p in persona.instructions for k in ("shows", "avoids")]
     rows = [(q, kind, system) for q in range(len(trait.held_out)) for kind, system in systems]
     prompts = [prompt_of(trait.held_out[q].question, system) for q, _, system in rows]
     shown = expression(subject, prompts, [trait.held_out[q] for q, _, _ in rows])
     ends = _projected(prompt_ends(subject, prompts, [persona.layer])[:, 0], persona)
+    own = _own_replies(context, subject, trait, prompts, config)
+    given = [i for i, reply in enumerate(own) if reply.strip()]
+    spoken = reply_means(subject, [prompts[i] for i in given], [own[i] for i in given], [persona.layer])[:, 0]
+    replies = dict(zip(given, _projected(spoken, persona), strict=True))
     plain = [prompt_of(asked.question) for asked in trait.held_out for _ in range(2)]
     texts = [text for asked in trait.held_out for text in (asked.shows, asked.avoids)]
     said = _projected(reply_means(subject, plain, texts, [persona.layer])[:, 0], persona)
     return {
         "prompts": [
-            {"question": q, "kind": kind, "expression": float(e), **p}
-            for (q, kind, _), e, p in zip(rows, shown, ends, strict=True)
+            {"question": q, "kind": kind, "expression": float(e), "end": p, "reply": replies.get(i)}
+            for i, ((q, kind, _), e, p) in enumerate(zip(rows, shown, ends, strict=True))
         ],
         "replies": [{"question": i // 2, "shows": i % 2 == 0, **p} for i, p in enumerate(said)],
     }
