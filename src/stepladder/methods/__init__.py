@@ -13,6 +13,8 @@ from stepladder.methods.evaluation.model_written_evaluations import METHOD as mo
 from stepladder.methods.evaluation.sandbagging_elicitation import METHOD as sandbagging_elicitation
 from stepladder.methods.interpretability.activation_harvest import METHOD as activation_harvest
 from stepladder.methods.interpretability.explain_success import METHOD as explain_success
+from stepladder.methods.interpretability.feature_labels import METHOD as feature_labels
+from stepladder.methods.interpretability.neuron_puzzles import METHOD as neuron_puzzles
 from stepladder.methods.interpretability.persona_vectors import METHOD as persona_vectors
 from stepladder.methods.red_teaming.attack_library import METHOD as attack_library
 from stepladder.methods.red_teaming.best_of_n import METHOD as best_of_n
@@ -45,6 +47,8 @@ CATALOGUE: tuple[Method, ...] = (
     persona_vectors,
     explain_success,
     influence,
+    feature_labels,
+    neuron_puzzles,
 )
 
 
