@@ -34,7 +34,7 @@ def picking(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(kernels, "pick_type", lambda x: request.param)
 
 
-@pytest.mark.parametrize(("m", "k"), [(8192, 32), (1024, 8), (100, 7), (64, 64), (48, 1)])
+@pytest.mark.parametrize(("m", "k"), [(8192, 32), (1024, 8), (100, 7), (64, 64), (48, 1), (8192, 8192)])
 def test_grouped_search_finds_the_largest(m: int, k: int) -> None:
     values = rows(200, m)
     found = values.gather(1, kernels.top_k(values, k)).sort(dim=1).values

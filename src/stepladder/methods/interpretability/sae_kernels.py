@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
@@ -49,23 +50,37 @@ class Weights:
 
 
 def top_k(values: Tensor, k: int) -> Tensor:
-    """Columns of the k largest of each row (n, m), in no order: (n, k). Exact.
+    """Columns of the k largest of each row (n, m), in no order: (n, k). Exact; of equal values any.
 
-    All of them lie in the k groups of columns with the largest maxima, so it is enough to look for the groups, which are
-    found in the same way, and then among their members.
+    All of them lie in the k groups of columns with the largest maxima, so it is enough to look for those groups, and then
+    among their members.
     """
     n, m = values.shape
     group = 1
     while m % (2 * group) == 0 and group * group * k <= m and m // (2 * group) >= 2 * k:
         group *= 2
-    if group < 4:
-        return values.topk(k, dim=1, sorted=False).indices
+    if group < 4 or values.device.type != "cpu":
+        return _largest(values, k)
     groups = m // group
     table = values.view(n, group, groups)
-    best = top_k(table.amax(1), k)
+    best = _largest(table.amax(1), k)
     members = table.gather(2, best[:, None, :].expand(n, group, k)).view(n, group * k)
-    place = top_k(members, k)
+    place = _largest(members, k)
     return place // k * groups + best.gather(1, place % k)
+
+
+def _largest(values: Tensor, k: int) -> Tensor:
+    """`top_k` without groups. On processors numpy's partition of whole numbers, an order of magnitude before torch's topk.
+
+    A number's bits, read as an integer and turned round below zero, are ordered as the numbers are; the column rides in the
+    lower half of a 64-bit key.
+    """
+    if values.device.type != "cpu":
+        return values.topk(k, dim=1, sorted=False).indices
+    m = values.shape[1]
+    bits = values.float().contiguous().view(torch.int32)
+    keys = (bits ^ (bits >> 31 & 0x7FFFFFFF)).long() << 32 | torch.arange(m)
+    return torch.from_numpy(np.partition(keys.numpy(), m - k, axis=1)[:, m - k :]) & 0xFFFFFFFF
 
 
 def pick(weights: Weights, x: Tensor, k: int) -> Codes:
