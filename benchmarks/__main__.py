@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import framework, generation, harvest, influence, page, peak, probes, training
+from benchmarks import dictionaries, framework, generation, harvest, influence, page, peak, probes, training
 from benchmarks.rows import WORK, save
 
-PARTS = ("peak", "generation", "training", "framework", "harvest", "influence", "probes")
+PARTS = ("peak", "generation", "training", "framework", "harvest", "influence", "probes", "dictionaries")
 
 
 def main(wanted: list[str]) -> None:
@@ -25,6 +25,7 @@ def main(wanted: list[str]) -> None:
         "harvest": lambda: harvest.rows(top),
         "influence": lambda: influence.rows(top),
         "probes": lambda: probes.rows(top),
+        "dictionaries": lambda: dictionaries.rows(top),
     }
     for name in wanted or PARTS:
         print(f"{name} ...", flush=True)

@@ -28,6 +28,8 @@ PEERS = {
     "nnsight": ("nnsight==0.8.1", "transformers==5.23.0"),
     "sae-lens": ("sae-lens==6.54.12", "transformer-lens==3.9.0", "transformers==5.23.0"),
     "sklearn": ("scikit-learn==1.9.1",),
+    "sparsify": ("eai-sparsify==1.3.3",),
+    "dictionary_learning": ("dictionary-learning==0.1.0",),
     "kronfluence": ("kronfluence==1.0.1", "transformers==5.23.0", "accelerate==1.15.0"),
 }
 
