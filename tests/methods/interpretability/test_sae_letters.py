@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,13 @@ class Spelling:
         ]
         self.chat_format = self
 
-    @property
-    def tokenizer(self) -> list[str]:
-        return self.words
+        self.tokenizer = self
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def convert_ids_to_tokens(self, tokens: Iterable[int]) -> list[str]:
+        return [self.words[token].replace(" ", "_") for token in tokens]
 
     def tokens(self, text: str) -> list[int]:
         return [len(self.words) - 1]
@@ -63,7 +68,8 @@ def dictionary(absorbed: int = 0) -> Dictionary:
 
 def measured(found: Dictionary) -> dict[tuple[str, str], Measurement]:
     model: Any = Spelling()
-    values = letters.letter_measurements(letters.letter_rows(found, model))
+    words = letters.read_letters(model, found.layer, found.site)
+    values = letters.letter_measurements(letters.letter_rows(found, words))
     return {(m.name, m.labels.get("k", "")): m for m in values}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,27 +32,40 @@ GOOD_PROBE = 0.8
 KS = (1, 5)
 
 
-def letter_rows(dictionary: Dictionary, model: LocalModel, seed: int = 0, task: Task = silent) -> list[dict[str, Any]]:
-    """One row a letter: how well the dense probe, k latents and k random ones tell it, and what other latents absorb.
+@dataclass(frozen=True)
+class Spelled:
+    """Words of known first letters: letter by row (n), which rows are to learn from (n), activations (n, width)."""
 
-    Empty where the vocabulary has no two letters with `FEWEST` words, or where the dictionary reads another width.
-    """
-    from stepladder.methods.interpretability.dictionary import random_dictionary
+    letters: np.ndarray
+    train: np.ndarray
+    x: np.ndarray
 
+
+def read_letters(model: LocalModel, layer: int, site: str, seed: int = 0) -> Spelled | None:
+    """What the model has at each word; `None` where its vocabulary has no two letters with `FEWEST` words."""
     words = letter_words(model, seed)
     if len(words) < 2:
-        return []
-    letters = np.array([letter for letter, found in words.items() for _ in found])
+        return None
     tokens = [[*model.chat_format.tokens(CUE), token] for found in words.values() for token in found]
-    train = np.concatenate([np.arange(len(found)) % 2 == 0 for found in words.values()])
-    x = np.stack([rows[-1, 0] for rows in model.read(tokens, [dictionary.layer], dictionary.site)])
-    codes = _codes(dictionary, x)
+    x = np.stack([rows[-1, 0] for rows in model.read(tokens, [layer], site)])
+    letters = np.array([letter for letter, found in words.items() for _ in found])
+    return Spelled(letters, np.concatenate([np.arange(len(found)) % 2 == 0 for found in words.values()]), x)
+
+
+def letter_rows(dictionary: Dictionary, words: Spelled | None, seed: int = 0, task: Task = silent) -> list[dict[str, Any]]:
+    """One row a letter: how well the dense probe, k latents and k random ones tell it, and what other latents absorb."""
+    from stepladder.methods.interpretability.dictionary import random_dictionary
+
+    if words is None:
+        return []
+    codes = _codes(dictionary, words.x)
     k = max(1, round(float((codes > 0).sum(1).mean())))
     chance = random_dictionary(dictionary, min(k, dictionary.d_sae), seed) if not dictionary.transcoder else None
+    letters = np.unique(words.letters).tolist()
     rows = []
-    with task("first letters", len(words)) as advance:
-        for letter in words:
-            rows.append(_letter(letter, letters == letter, train, x, codes, dictionary, chance, seed))
+    with task("first letters", len(letters)) as advance:
+        for letter in letters:
+            rows.append(_letter(letter, words.letters == letter, words.train, words.x, codes, dictionary, chance, seed))
             advance(1)
     return rows
 
@@ -59,7 +73,9 @@ def letter_rows(dictionary: Dictionary, model: LocalModel, seed: int = 0, task: 
 def letter_words(model: LocalModel, seed: int = 0) -> dict[str, list[int]]:
     """Tokens that are a lower-case word each, by first letter, `FEWEST` to `MOST` of them, drawn by the seed."""
     chat = model.chat_format
-    texts = {token: chat.text([token]) for token in range(len(chat.tokenizer))}
+    names = chat.tokenizer.convert_ids_to_tokens(range(len(chat.tokenizer)))
+    likely = [token for token, name in enumerate(names) if re.fullmatch(r".?[a-z]{2,}", name or "")]  # a mark of the space
+    texts = {token: chat.text([token]) for token in likely}
     spaced = {token: text for token, text in texts.items() if re.fullmatch(r" [a-z]{3,}", text)}
     found: dict[str, list[int]] = {}
     for token, text in (spaced or {t: w for t, w in texts.items() if re.fullmatch(r"[a-z]{2,}", w)}).items():
