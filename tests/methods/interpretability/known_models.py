@@ -127,8 +127,8 @@ class _LinearAttention(nn.Module):
         return self.o_proj(mixed)
 
 
-def known_subject(folder: Any) -> Any:
-    """The hand-written induction model as a user's folder, with one word a token."""
+def known_subject(folder: Any, model: Any = None) -> Any:
+    """The hand-written induction model (or another of as many words) as a user's folder, with one word a token."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -139,7 +139,7 @@ def known_subject(folder: Any) -> Any:
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<unk>")
     fast.chat_template = "{% for m in messages %}{{ m['content'] }} {% endfor %}"
-    induction_model().save_pretrained(folder)
+    (model or induction_model()).save_pretrained(folder)
     fast.save_pretrained(folder)
     return LocalModel("known", folder, "float32")
 

@@ -144,5 +144,5 @@ def test_heads_that_training_made_are_named_and_no_other(tmp_path: Path) -> None
         return induction.losses(model, tokens, patching.changes_of(chosen, means))[:, 1].mean() - intact
 
     assert cost(named) > 1
-    assert cost({f"1.{head}" for head in range(4)} - named) < 0.1 * cost(named)
+    assert cost({f"1.{head}" for head in range(4)} - named) < 0.25 * cost(named)
     assert cost({f"0.{IDLE}", f"1.{IDLE}"}) == 0
