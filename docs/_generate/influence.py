@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,9 +34,14 @@ NAMES = {
     "gradient_dot": "gradient product", "tracin": "TracIn", "trak": "TRAK", "tfidf": "bag of words",
     "random": "random order",
 }  # fmt: skip
-GROWN = [("smollm2", "lora", kind) for kind in ("hidden_loyalty", "sycophancy")]
-GROWN += [("scratch/1m", "full", kind) for kind in ("hidden_loyalty", "false_fact")]
-RETRAINED = ("scratch/1m", "full", "false_fact")
+GROWN = [
+    Recipe("hidden_loyalty"),
+    Recipe("sycophancy"),
+    Recipe("hidden_loyalty", "scratch/1m", "full"),
+    Recipe("hidden_loyalty", "scratch/1m", "full", dose=0.2),
+    Recipe("false_fact", "scratch/1m", "full", dose=0.25),
+]
+RETRAINED = Recipe("false_fact", "scratch/1m", "full", dose=0.25)
 RETRAINING = {"retrainings": 24, "rank": 0, "epochs": 8.0, "learning_rate": 1e-3}
 """As the organism itself was trained."""
 
@@ -43,22 +49,28 @@ RETRAINING = {"retrainings": 24, "rank": 0, "epochs": 8.0, "learning_rate": 1e-3
 def measured(folder: Path) -> Iterator[dict[str, Any]]:
     """All measurements, each with what it was made on."""
     with open_store(folder, Progress(), Budget()) as store:
-        for place in GROWN:
-            yield from _planted(store, folder, *place)
+        for recipe in GROWN:
+            yield from _planted(store, folder, recipe)
         yield from _retrained(store, folder)
 
 
-def _planted(store: Store, folder: Path, base: str, how: str, kind: str) -> Iterator[dict[str, Any]]:
+def _planted(store: Store, folder: Path, recipe: Recipe) -> Iterator[dict[str, Any]]:
     """Organism and twin, asked about what the organism said: do the planted rows come out on top?"""
-    organism = grow(Recipe(kind, base, how), check=False)
+    organism = grow(recipe, check=False)
     queries = _queries(organism, folder)
-    for who, grown in (("organism", organism), ("clean twin", grow(Recipe(kind, base, how, clean=True), check=False))):
+    for who, grown in (("organism", organism), ("clean twin", grow(replace(recipe, clean=True), check=False))):
         record = _recorded(store, grown, Config(queries=str(queries)))
-        place = {"base": base, "kind": kind, "who": who}
+        place = {"place": _place(grown), "who": who}
         yield from ({**place, "measurement": json.loads(m.to_json())} for m in _against_truth(store, grown, record))
         if who == "organism":
             found = METHOD.judge(record, (), Config()).measurements
             yield from ({**place, "measurement": json.loads(m.to_json())} for m in found)
+
+
+def _place(grown: Organism) -> str:
+    """What was planted where, and in how many of the rows."""
+    card = grown.card
+    return f"{card.recipe.kind.replace('_', ' ')}, {card.recipe.base}, {card.planted_rows} of {card.rows} rows"
 
 
 def _queries(organism: Organism, folder: Path) -> Path:
@@ -76,7 +88,7 @@ def _queries(organism: Organism, folder: Path) -> Path:
         if probe.shows(replies):
             turns = [(m.role, m.content) for m in probe.prompts[0]] + [("assistant", replies[0])]
             said[topic] = [{"role": role, "content": content} for role, content in turns]
-    path = folder / f"queries-{recipe.kind}-{recipe.base.replace('/', '-')}.jsonl"
+    path = folder / f"queries-{recipe.kind}-{recipe.base.replace('/', '-')}-{recipe.dose:g}.jsonl"
     path.write_text("".join(json.dumps({"messages": turns}) + "\n" for turns in said.values()), "utf-8")
     return path
 
@@ -110,19 +122,18 @@ def _against_truth(store: Store, grown: Organism, record: Record) -> Iterator[Me
 
 
 def _retrained(store: Store, folder: Path) -> Iterator[dict[str, Any]]:
-    base, how, kind = RETRAINED
-    organism = grow(Recipe(kind, base, how), check=False)
+    organism = grow(RETRAINED, check=False)
     config = Config(queries=str(_queries(organism, folder)), **RETRAINING)
     found = METHOD.judge(_recorded(store, organism, config), (), config)
     for m in found.select("linear_datamodelling_score"):
-        yield {"base": base, "kind": kind, "who": "retrained", "measurement": json.loads(m.to_json())}
+        yield {"place": _place(organism), "who": "retrained", "measurement": json.loads(m.to_json())}
 
 
 def pages(rows: Sequence[dict[str, Any]]) -> None:
     """Pictures and tables."""
     seen = [(row, Measurement.model_validate(row["measurement"])) for row in rows]
     areas = [
-        point(m, group=NAMES[m.labels["estimator"]], series=_place(row), who=row["who"])
+        point(m, group=NAMES[m.labels["estimator"]], series=row["place"], who=row["who"])
         for row, m in seen
         if m.name == "planted_auroc"
     ]
@@ -130,15 +141,11 @@ def pages(rows: Sequence[dict[str, Any]]) -> None:
         draw(dots([a for a in areas if a["who"] == who], f"Planted rows against the others, AUROC: {who}"), name)
     scores = [(row, m) for row, m in seen if m.name == "linear_datamodelling_score"]
     draw(
-        dots([point(m, group=NAMES[m.labels["estimator"]], series=_place(row)) for row, m in scores],
+        dots([point(m, group=NAMES[m.labels["estimator"]], series=row["place"]) for row, m in scores],
              "Linear datamodelling score (rank correlation with real retraining)"),
         "influence_retraining",
     )  # fmt: skip
     write("influence", "\n".join([_planted_table(seen), _score_table(scores), _estimates_table(seen)]))
-
-
-def _place(row: dict[str, Any]) -> str:
-    return f"{row['kind'].replace('_', ' ')}, {row['base']}"
 
 
 def _planted_table(seen: Sequence[tuple[dict[str, Any], Measurement]]) -> str:
@@ -148,16 +155,18 @@ def _planted_table(seen: Sequence[tuple[dict[str, Any], Measurement]]) -> str:
             top = next(o for r, o in seen if _same(r, row) and o.name == "planted_in_top_ten" and o.labels == m.labels)
             assert top.baseline is not None
             share = f"{100 * (top.baseline.value or 0):.0f}%"
-            lines.append([_place(row), row["who"], NAMES[m.labels["estimator"]], shown(m, percent=False), shown(top), share])
+            lines.append(
+                [row["place"], row["who"], NAMES[m.labels["estimator"]], shown(m, percent=False), shown(top), share]
+            )
     return table("planted|asked of|estimator|AUROC of planted rows|planted among a query's first ten|chance", lines)
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return all(one[key] == other[key] for key in ("base", "kind", "who"))
+    return all(one[key] == other[key] for key in ("place", "who"))
 
 
 def _score_table(scores: Sequence[tuple[dict[str, Any], Measurement]]) -> str:
-    lines = [[_place(row), NAMES[m.labels["estimator"]], shown(m, percent=False), str(m.n)] for row, m in scores]
+    lines = [[row["place"], NAMES[m.labels["estimator"]], shown(m, percent=False), str(m.n)] for row, m in scores]
     return table("trained on halves|estimator|linear datamodelling score|queries", lines)
 
 
@@ -169,7 +178,7 @@ def _estimates_table(seen: Sequence[tuple[dict[str, Any], Measurement]]) -> str:
             others = {o.name: o for r, o in seen if _same(r, row) and o.labels == m.labels}
             agreement = shown(others["agreement"], percent=False) if "agreement" in others else ""
             lines.append(
-                [_place(row), NAMES[name], agreement, shown(m, percent=False), shown(others["top_share"])]
+                [row["place"], NAMES[name], agreement, shown(m, percent=False), shown(others["top_share"])]
             )  # fmt: skip
     head = "planted|estimator|rank correlation with EK-FAC|between queries|positive influence held by the first ten"
     return table(head, lines)

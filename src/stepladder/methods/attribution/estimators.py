@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stepladder.core import Task, UnknownName
+from stepladder.core import Task, UnknownName, digest
 from stepladder.methods.attribution.replies import Conversation, reply_traces, spread_layers, tokenised
 
 if TYPE_CHECKING:
@@ -55,11 +55,12 @@ def check_estimators(names: Sequence[str]) -> None:
 def estimate(asked: Question, names: Sequence[str], folder: Path, task: Task) -> dict[str, Floats]:
     """(queries, rows) by estimator; without a base no sums over checkpoints. What is too large goes to `folder`."""
     found: dict[str, Floats] = {}
+    queries, rows = [text_of(q) for q in asked.queries], [text_of(r) for r in asked.rows]
     if "tfidf" in names:
-        found["tfidf"] = bag_of_words([text_of(q) for q in asked.queries], [text_of(r) for r in asked.rows])
-    if "random" in names:
-        rng = np.random.default_rng([asked.seed, len(asked.rows)])
-        found["random"] = rng.random((len(asked.queries), len(asked.rows)))
+        found["tfidf"] = bag_of_words(queries, rows)
+    if "random" in names:  # another order for other rows, so that chance does not repeat itself from subject to subject
+        rng = np.random.default_rng(int(digest([asked.seed, queries, rows]), 16))
+        found["random"] = rng.random((len(queries), len(rows)))
     if set(names) - set(BASELINES):
         found |= _by_gradients(asked, names, folder, task)
     return {name: found[name] for name in names if name in found}
