@@ -42,8 +42,7 @@ def _token_file(count: int) -> Path:
     model = open_model("smollm2")
     assert isinstance(model, LocalModel)
     text = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "docs").rglob("*.md")))
-    tokens = model.tokens(text) if hasattr(model, "tokens") else model.chat_format.tokens(text)
-    windows = np.array(tokens[: (count + QUERIES) * TOKENS]).reshape(-1, TOKENS).tolist()
+    windows = np.array(model.tokens(text)[: (count + QUERIES) * TOKENS]).reshape(-1, TOKENS).tolist()
     path = WORK / "influence.json"
     path.write_text(json.dumps({"rows": windows[:count], "queries": windows[count:], "layers": LAYERS}))
     return path

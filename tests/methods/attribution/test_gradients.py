@@ -79,7 +79,9 @@ def test_rows_of_one_token_are_vectors() -> None:
     torch.testing.assert_close(stacked(traces.inputs["w"], traces.gradients["w"], traces.starts), expected)
 
 
-def test_products_are_inner_products() -> None:
+@pytest.mark.parametrize("room", [1 << 28, 4 * 30 * 3, 1])
+def test_products_are_inner_products(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stepladder.methods.attribution.gradients.GRADIENT_BYTES", room)
     torch.manual_seed(0)
     starts = [0, 3, 4, 40, 41, *range(42, 62)]
     inputs, gradients, weights = torch.randn(61, 6), torch.randn(61, 5), torch.randn(2, 5, 6)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 MEMORY = 1 << 29
 """Bytes of token vectors that are kept in memory where a folder is given; more of them lie in files there."""
 ROWS_AT_ONCE = 16
-"""Row gradients formed together: enough that the weights they meet are read from memory rarely."""
+"""Row gradients formed together: enough that the weights they meet are read from memory rarely..."""
+GRADIENT_BYTES = 1 << 28
+"""...but no more than fit into this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,10 +153,11 @@ def row_gradients(inputs: Tensor, gradients: Tensor, starts: Sequence[int]) -> I
     """The rows' gradients of one layer, (some rows, d_out, d_in) at a time; the memory is used again for the next ones."""
     import torch
 
-    rows = len(starts) - 1
-    made = torch.empty(min(ROWS_AT_ONCE, rows), gradients.shape[1], inputs.shape[1], device=inputs.device)
-    for first in range(0, rows, ROWS_AT_ONCE):
-        part = slice(first, min(first + ROWS_AT_ONCE, rows))
+    rows, shape = len(starts) - 1, (gradients.shape[1], inputs.shape[1])
+    count = max(1, min(ROWS_AT_ONCE, rows, GRADIENT_BYTES // (4 * shape[0] * shape[1])))
+    made = torch.empty(count, *shape, device=inputs.device)
+    for first in range(0, rows, count):
+        part = slice(first, min(first + count, rows))
         for j, row in enumerate(range(part.start, part.stop)):
             tokens = slice(starts[row], starts[row + 1])
             torch.mm(gradients[tokens].T, inputs[tokens], out=made[j])
