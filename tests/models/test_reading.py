@@ -83,6 +83,39 @@ def test_the_order_of_layers_and_of_documents_is_the_callers(llama: tuple[Any, A
     assert forward[-1].shape == (0, 2, model.width)
 
 
+@pytest.mark.parametrize("kind", ["GPTNeoX", "Gemma3Text", "Olmo2", "Phi"])
+def test_sublayers_add_up_to_the_step_of_the_residual_stream_in_other_architectures(kind: str) -> None:
+    import transformers
+
+    from stepladder.models.local.generic import GenericTrunk
+
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = getattr(transformers, f"{kind}Config")(**sizes, pad_token_id=0, bos_token_id=1, eos_token_id=2)
+    hf = transformers.AutoModelForCausalLM.from_config(config).eval()
+    trunk, tokens = GenericTrunk(hf, torch.float32, torch.device("cpu")), documents(3)
+    with torch.inference_mode():
+        stream, attention, mlp = (
+            teacher.activations(trunk, tokens, [0, 1], site) for site in ("residual", "attention", "mlp")
+        )
+        (heads,) = teacher.activations(trunk, tokens[:1], [1], "heads")
+    assert heads.shape == (len(tokens[0]), 1, teacher.site_width(trunk, "heads"))
+    for r, a, m in zip(stream, attention, mlp, strict=True):
+        np.testing.assert_allclose(r[:, 1] - r[:, 0], a[:, 1] + m[:, 1], atol=1e-4)
+
+
+def test_sublayers_that_add_the_stream_themselves_are_refused_and_not_misread() -> None:
+    from transformers import BloomConfig, BloomForCausalLM
+
+    from stepladder.models.local.generic import GenericTrunk
+
+    hf = BloomForCausalLM(BloomConfig(vocab_size=50, hidden_size=32, n_layer=2, n_head=4, bos_token_id=1, eos_token_id=2))
+    trunk = GenericTrunk(hf.eval(), torch.float32, torch.device("cpu"))
+    for site in ("attention", "mlp"):
+        with pytest.raises(ModelUnavailable, match="adds the residual stream itself"), torch.inference_mode():
+            teacher.activations(trunk, documents(1), [0], site)
+
+
 def test_heads_are_what_the_output_projection_makes_the_attention_of(llama: tuple[Any, Any]) -> None:
     model, hf = llama
     asked = documents(3)

@@ -6,6 +6,7 @@ through forward hooks. Early exit is an exception that the last hook raises.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ ATTENTIONS = ("self_attn", "attn", "attention", "self_attention")
 MLPS = ("mlp", "feed_forward", "ffn")
 PROJECTIONS = ("o_proj", "out_proj", "c_proj", "dense")
 """The names of an attention's output projection."""
+NORMED = {"attention": "post_attention_layernorm", "mlp": "post_feedforward_layernorm"}
+"""Where a block norms what a sublayer gives before adding it (Gemma, OLMo 2), the norm's output is what is added."""
 
 
 class _Stop(Exception):
@@ -85,9 +88,11 @@ class GenericTrunk:
 
     def _layer_hooks(self, index: int, taps: Taps, positions: Tensor) -> list[Any]:
         block = self.stack[index]
-        places = {"attention": ATTENTIONS, "mlp": MLPS, "residual": ()}
+        places: dict[str, tuple[str, ...]] = {"attention": ATTENTIONS, "mlp": MLPS, "residual": ()}
+        if hasattr(block, NORMED["mlp"]):
+            places |= {site: (name,) for site, name in NORMED.items()}
         wanted = [site for site in places if taps.wants(index, site)]
-        modules = {site: _child(block, places[site]) if places[site] else block for site in wanted}
+        modules = {site: _sublayer(block, places[site]) if places[site] else block for site in wanted}
         hooks = [modules[site].register_forward_hook(_hook(index, site, taps, positions)) for site in wanted]
         if taps.wants(index, "heads"):
             projection = _child(_child(block, ATTENTIONS), PROJECTIONS)
@@ -127,6 +132,16 @@ def _stack(model: Any) -> Any:
     raise ModelUnavailable(
         f"where the layers of a {model.config.model_type} model lie is not known; known: {', '.join(STACKS)}"
     )
+
+
+def _sublayer(block: Any, names: tuple[str, ...]) -> Any:
+    """The module whose output is what the sublayer adds."""
+    module = _child(block, names)
+    if "residual" in inspect.signature(module.forward).parameters:  # Bloom, MPT
+        raise ModelUnavailable(
+            f"a {type(module).__name__} adds the residual stream itself: what it adds cannot be read alone"
+        )
+    return module
 
 
 def _child(block: Any, names: tuple[str, ...]) -> Any:
