@@ -167,3 +167,20 @@ def test_what_does_not_fit_or_exist_is_named(llama: tuple[Any, Any]) -> None:
         model.read([[5]], [4])
     with pytest.raises(ModelUnavailable, match="513 tokens do not fit"):
         model.read([[5] * 513], [0])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator here")
+@pytest.mark.parametrize("site", ["residual", "attention", "mlp", "heads"])
+def test_an_accelerator_reads_the_same_within_the_precision(folders: dict[str, Path], site: str) -> None:
+    from stepladder.models.local.decoder import LlamaTrunk
+
+    asked = documents(20)
+    for precision, error in (("float32", 1e-3), ("bfloat16", 0.05)):
+        model = LocalModel("gpu", folders["llama"], precision)
+        assert model._trunk().device.type == "cuda"
+        here = LlamaTrunk(model.weights(), torch.float32, torch.device("cpu"))
+        with torch.inference_mode():
+            exact = teacher.activations(here, asked, [1], site)
+        for a, b in zip(exact, model.read(asked, [1], site), strict=True):
+            assert np.linalg.norm(a - b) < error * np.linalg.norm(a)
