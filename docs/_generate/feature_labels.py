@@ -63,8 +63,9 @@ def _scores(seen: Finding) -> str:
         other = f"{m.baseline.value:.2f}" if m.baseline and m.baseline.value is not None else ""
         gained = shown(gain[0], percent=False, sign=True) if gain else ""
         cells = [NAMES[place["explainer"]], place["scorer"], shown(m, percent=False), other, gained]
-        rows.append([*cells, shown(there, percent=False), str(m.n)])
-    return table("explainer|scorer|own label|another's|gain|random directions|latents", rows)
+        beyond = shown(seen.one("score_beyond_random", **place), percent=False, sign=True)
+        rows.append([*cells, shown(there, percent=False), beyond])
+    return table("explainer|scorer|own label|another's|gain|random directions|beyond them", rows)
 
 
 def _shares(seen: Finding) -> str:
@@ -72,7 +73,7 @@ def _shares(seen: Finding) -> str:
     for m in seen.select("labelled_share", latents="dictionary"):
         place = {k: m.labels[k] for k in ("explainer", "scorer")}
         gain = seen.select("labelled_gain", latents="dictionary", **place)
-        beyond = seen.select("beyond_random_directions", **place)
+        beyond = seen.select("share_beyond_random", **place)
         rows.append([
             NAMES[place["explainer"]], place["scorer"], shown(m), shown(gain[0], sign=True) if gain else "",
             shown(beyond[0], sign=True) if beyond else "",

@@ -149,7 +149,7 @@ def _kept(units: Sequence[Unit], tried: Sequence[tuple[int, bool]], index: Laten
 
 
 def judge(record: Record, verdicts: Sequence[Verdict], config: Config) -> Finding:
-    """Scores and shares of the dictionary and of random directions, their difference, and every latent's score."""
+    """Scores and shares of the dictionary and of random directions, their differences, and every latent's score."""
     kinds = record.data["kinds"]
     measured: list[Measurement] = []
     for kind in KINDS:
@@ -177,13 +177,16 @@ def _scorable(kind: Mapping[str, Any], labels: Mapping[str, str]) -> Measurement
 
 
 def _beyond(measured: Sequence[Measurement]) -> Iterator[Measurement]:
-    shares = {kind: [m for m in measured if m.name == "labelled_share" and m.labels["latents"] == kind] for kind in KINDS}
-    for here in shares[KINDS[0]]:
-        place = {name: here.labels[name] for name in ("explainer", "scorer")}
-        there = next((m for m in shares[KINDS[1]] if place.items() <= m.labels.items()), None)
-        if there is None:
-            continue  # no random direction fires often enough, or none could be scored: said by its own measurement
-        yield label_measures.beyond("beyond_random_directions", here, there, place)
+    """What the dictionary has above random directions, in mean score and in share labelled."""
+    for here in measured:
+        name = {"label_score": "score_beyond_random", "labelled_share": "share_beyond_random"}.get(here.name)
+        if name is None or here.labels["latents"] != KINDS[0]:
+            continue
+        place = {part: here.labels[part] for part in ("explainer", "scorer")}
+        wanted = {**place, "latents": KINDS[1]}
+        there = next((m for m in measured if m.name == here.name and wanted == m.labels), None)
+        if there is not None:  # else nothing could be scored, as the random directions' label_score says
+            yield label_measures.beyond(name, here, there, place)
 
 
 def _agreement(

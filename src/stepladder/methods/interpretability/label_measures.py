@@ -176,15 +176,20 @@ def mean_measurement(
     name: str, values: Sequence[float | None], clusters: Sequence[str], unit: str, labels: Labels,
     baseline: Baseline | None = None, why: str = "",
 ) -> Measurement:  # fmt: skip
-    """Mean over latents, unmeasured ones counted as for rates; a Wilson interval for shares, else a t interval."""
+    """Mean over latents with a t interval, cut at what is possible; unmeasured ones are counted as for rates.
+
+    Shares that do not vary at all get Wilson's interval instead, as a t interval would have no width.
+    """
     known = [(value, cluster) for value, cluster in zip(values, clusters, strict=True) if value is not None]
     missing = len(values) - len(known)
     reason = unmeasured_reason(missing, len(values), MOST_UNREAD)
     if reason:
         full = f"{reason}: {why}" if why else reason
         return Measurement(name=name, value=None, unit=unit, n=0, unmeasured=missing, reason=full, labels=labels)
-    shares = unit != "r" and all(0 <= value <= 1 for value, _ in known)
-    estimate = (clustered_rate if shares else clustered_mean)([v for v, _ in known], [cluster for _, cluster in known])
+    numbers, groups = [value for value, _ in known], [cluster for _, cluster in known]
+    estimate = clustered_mean(numbers, groups)
+    if estimate.interval is None and unit in ("AUC", "share"):
+        estimate = clustered_rate(numbers, groups)
     return Measurement(
         name=name, value=estimate.value, unit=unit, interval=_possible(estimate.interval, unit), n=estimate.n,
         unmeasured=missing, labels=labels, baseline=baseline,
@@ -192,21 +197,23 @@ def mean_measurement(
 
 
 def _possible(interval: Interval | None, unit: str) -> Interval | None:
-    """A mean correlation is not beyond 1, wherever its t interval ends (differences of them reach 2 and keep theirs)."""
-    if interval is None or unit != "r":
+    """A mean score is not beyond 1, wherever its t interval ends; differences of scores keep theirs."""
+    least = {"r": -1.0, "AUC": 0.0, "share": 0.0}.get(unit)
+    if interval is None or least is None:
         return interval
-    return make_interval(max(interval.low, -1.0), min(interval.high, 1.0), interval.level, interval.method)
+    return make_interval(max(interval.low, least), min(interval.high, 1.0), interval.level, interval.method)
 
 
 def beyond(name: str, here: Measurement, there: Measurement, labels: Labels) -> Measurement:
-    """Difference of two rates of different units: the intervals' squared distances add up (Newcombe 1998, method 10)."""
+    """Difference of two rates or means of different latents: the intervals' squared distances add up (Newcombe 1998)."""
+    unit = "points" if here.unit == "share" else f"difference of {here.unit}"
     if here.value is None or there.value is None:
         reason = here.reason or there.reason
-        return Measurement(name=name, value=None, unit="points", n=0, reason=reason, labels=labels)
+        return Measurement(name=name, value=None, unit=unit, n=0, reason=reason, labels=labels)
     value = here.value - there.value
     interval = here.interval and there.interval and _newcombe(here.value, here.interval, there.value, there.interval)
     return Measurement(
-        name=name, value=value, unit="points", interval=interval or None, n=here.n + there.n, labels=labels,
+        name=name, value=value, unit=unit, interval=interval or None, n=here.n + there.n, labels=labels,
         baseline=Baseline(name="none", value=0.0),
     )  # fmt: skip
 
