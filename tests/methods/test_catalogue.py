@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "process_outcome": {"seeds": 2, "problems": 32, "test_problems": 8},
     "reward_overoptimisation": {"seeds": 2, "steps": 50},
     "persona_vectors": {"traits": ("rudeness",), "epochs": 1.0},
+    "sparse_autoencoder": {"documents": 60, "k": (4,), "latents": 64, "epochs": 2},
 }
 """Where the default configuration trains for long: what must hold for every technique holds in little."""
 every_method = pytest.mark.parametrize("method", CATALOGUE, ids=[m.name for m in CATALOGUE])

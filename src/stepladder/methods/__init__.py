@@ -16,6 +16,7 @@ from stepladder.methods.interpretability.explain_success import METHOD as explai
 from stepladder.methods.interpretability.feature_labels import METHOD as feature_labels
 from stepladder.methods.interpretability.neuron_puzzles import METHOD as neuron_puzzles
 from stepladder.methods.interpretability.persona_vectors import METHOD as persona_vectors
+from stepladder.methods.interpretability.sparse_autoencoder import METHOD as sparse_autoencoder
 from stepladder.methods.red_teaming.attack_library import METHOD as attack_library
 from stepladder.methods.red_teaming.best_of_n import METHOD as best_of_n
 from stepladder.methods.safeguards.constitutional_classifiers import METHOD as constitutional_classifiers
@@ -44,6 +45,7 @@ CATALOGUE: tuple[Method, ...] = (
     process_outcome,
     reward_overoptimisation,
     activation_harvest,
+    sparse_autoencoder,
     persona_vectors,
     explain_success,
     influence,

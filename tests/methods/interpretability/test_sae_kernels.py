@@ -70,3 +70,16 @@ def test_a_row_without_active_latents_is_decoded_to_nothing() -> None:
     codes = kernels.pick_in_batch(w, rows(), K)
     assert len(codes.latents) == 0
     assert torch.equal(kernels.decode(codes, w.decoder), torch.zeros(N, D))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator")
+def test_an_accelerator_gives_the_same_gradients() -> None:
+    w, x = weights(), rows()
+    there = kernels.Weights(*(t.cuda() for t in (w.encoder, w.b_enc, w.decoder, w.b_dec)))
+    loss, by, _ = kernels.gradients(w, x - w.b_dec, x, kernels.pick(w, x - w.b_dec, K))
+    read = x.cuda() - there.b_dec
+    same, found, _ = kernels.gradients(there, read, x.cuda(), kernels.pick(there, read, K))
+    torch.testing.assert_close(same.cpu(), loss, rtol=1e-5, atol=1e-5)
+    for name in ("encoder", "b_enc", "decoder", "b_dec"):
+        torch.testing.assert_close(getattr(found, name).cpu(), getattr(by, name), rtol=1e-4, atol=1e-4)
