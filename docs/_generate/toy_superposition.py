@@ -77,7 +77,7 @@ def shapes() -> Any:
     from stepladder.methods.interpretability.toy_models import Setting, train_toys
 
     densities = (1.0, 0.4, 0.1)
-    found = train_toys([Setting(tuple(0.9**i for i in range(5)), p, 2) for p in densities], 1, 8, 800)
+    found = train_toys([Setting(tuple(0.9**i for i in range(5)), p, 2) for p in densities], 1, 8, 1500)
     panels = []
     for i, density in enumerate(densities):
         ends = [{"x": 0, "y": 0, "u": float(u), "v": float(v)} for u, v in found.W[i, 0]]

@@ -173,6 +173,13 @@ def test_random_directions_are_a_poor_baseline_and_below_a_good_dictionary(shard
     assert -0.2 < seen.baseline.value < 0.9
 
 
+def test_a_loss_that_cannot_be_measured_says_so(shards: Shards) -> None:
+    data = metrics(everything(), shards)
+    assert not [m for m in measurements(data) if m.name.startswith("loss")]  # no model, not asked
+    lost = [m for m in measurements(data | {"losses": []}) if m.name.startswith("loss")]
+    assert [(m.value, "replaced" in (m.reason or "")) for m in lost] == [(None, True)] * 2
+
+
 def test_loss_recovered_needs_an_ablation_that_hurts() -> None:
     assert loss_recovered(2.0, 2.5, 4.0) == 0.75
     assert loss_recovered(2.0, 2.5, 1.9) is None

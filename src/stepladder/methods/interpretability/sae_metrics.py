@@ -61,7 +61,7 @@ def metrics(
         if not dictionary.transcoder:
             chance_rows, _ = _passed(chance, shards, wanted, mean, advance)
             chance = _scaled(chance, chance_rows)
-    data = {"latents": dictionary.d_sae, "firing": firing.tolist(), "documents": rows, "random": chance_rows, "losses": []}
+    data = {"latents": dictionary.d_sae, "firing": firing.tolist(), "documents": rows, "random": chance_rows, "losses": None}
     if model is not None:
         from stepladder.methods.interpretability.sae_splicing import losses_by_document
 
@@ -188,10 +188,16 @@ def _shares(data: Mapping[str, Any], labels: Mapping[str, str]) -> list[Measurem
     ]
 
 
-def _losses(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str], chance_name: str) -> list[Measurement]:
+def _losses(rows: Sequence[Mapping[str, Any]] | None, labels: Mapping[str, str], chance_name: str) -> list[Measurement]:
     """Loss recovered against either ablation and loss added, from sums over the documents that were spliced."""
+    if rows is None:
+        return []  # nobody asked
     if not rows:
-        return []
+        reason = "no document is long enough, or the site is not one whose output can be replaced"
+        return [
+            Measurement(name=name, value=None, unit="share", n=0, reason=reason, labels=labels)
+            for name in ("loss_recovered", "loss_added")
+        ]
     table = np.array(
         [[row[name] for name in ("clean", "spliced", "random", "mean", "zero")] for row in rows], dtype=np.float64
     )
