@@ -1,8 +1,8 @@
 """Which heads of smollm2 carry the answer: patching every head by brute force, and estimating all by one gradient.
 
-The same 24 pairs of prompts (indirect objects) for everyone, their clean runs and loading not counted. `parts/s` counts the
-heads (and MLPs) whose effect on all 24 pairs is known. Peers patch one head at a time, all prompts in one batch, as their guides
-do; they are timed on every ninth head, and `agree` is the largest difference of their logit differences from ours.
+The same 24 pairs of prompts (indirect objects) for everyone, their clean runs and loading not counted. `parts/s` counts
+the heads (and MLPs) whose effect on all 24 pairs is known. Peers patch one head at a time, all prompts in a batch, as their
+guides do; they are timed on every ninth head, and `agree` is the largest difference of their logit differences from ours.
 """
 
 from __future__ import annotations

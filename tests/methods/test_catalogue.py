@@ -24,6 +24,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "unlearning": {"algorithms": ("npo", "task_vector"), "authors": 6, "forgotten": 3, "epochs": 3, "unlearn_epochs": 2},
     "process_outcome": {"seeds": 2, "problems": 32, "test_problems": 8},
     "reward_overoptimisation": {"seeds": 2, "steps": 50},
+    "activation_patching": {"task": "repeats"},
+    "attribution_graph": {"task": "repeats"},
     "persona_vectors": {"traits": ("rudeness",), "epochs": 1.0},
     "sparse_autoencoder": {"documents": 60, "k": (4,), "latents": 64, "epochs": 2},
 }

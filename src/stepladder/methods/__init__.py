@@ -12,8 +12,12 @@ from stepladder.methods.evaluation.cot_faithfulness import METHOD as cot_faithfu
 from stepladder.methods.evaluation.model_written_evaluations import METHOD as model_written_evaluations
 from stepladder.methods.evaluation.sandbagging_elicitation import METHOD as sandbagging_elicitation
 from stepladder.methods.interpretability.activation_harvest import METHOD as activation_harvest
+from stepladder.methods.interpretability.activation_patching import METHOD as activation_patching
+from stepladder.methods.interpretability.attribution_graph import METHOD as attribution_graph
 from stepladder.methods.interpretability.explain_success import METHOD as explain_success
 from stepladder.methods.interpretability.feature_labels import METHOD as feature_labels
+from stepladder.methods.interpretability.induction_heads import METHOD as induction_heads
+from stepladder.methods.interpretability.logit_lens import METHOD as logit_lens
 from stepladder.methods.interpretability.neuron_puzzles import METHOD as neuron_puzzles
 from stepladder.methods.interpretability.persona_vectors import METHOD as persona_vectors
 from stepladder.methods.interpretability.sparse_autoencoder import METHOD as sparse_autoencoder
@@ -51,6 +55,10 @@ CATALOGUE: tuple[Method, ...] = (
     influence,
     feature_labels,
     neuron_puzzles,
+    activation_patching,
+    induction_heads,
+    logit_lens,
+    attribution_graph,
 )
 
 
