@@ -70,7 +70,7 @@ def test_a_page_shows_what_is_stored_and_runs_nothing(features: FeatureFolder) -
     assert "‹U+202E›" in page.text
     assert "\u202e" not in html
     assert f"active at {features.index.counts[1]} tokens" in page.text
-    assert page.tags.count("li") == min(20, len(features.strongest(1, 20)))
+    assert page.tags.count("li") == len(features.strongest(1, 20)) + len(features.across(1, 10)) == 30
     assert page.tags.count("svg") == 2
 
 

@@ -127,6 +127,13 @@ def test_strongest_windows_are_the_strongest(corpus: Corpus, index: LatentIndex,
     np.testing.assert_allclose([max(e.activations) for e in found], peaks[:6], rtol=1e-6)
 
 
+def test_windows_across_the_range_run_from_the_strongest_to_the_weakest(corpus: Corpus, index: LatentIndex) -> None:
+    sampler = Sampler(index, corpus.piece, Sampling())
+    peaks = [max(e.activations) for e in sampler.strongest(2, 10_000)]
+    found = [max(e.activations) for e in sampler.across(2, 5)]
+    assert found == [peaks[round(i * (len(peaks) - 1) / 4)] for i in range(5)]
+
+
 def windows(index: LatentIndex) -> list[tuple[int, int]]:
     pairs = zip(index.documents[:-1], index.documents[1:], strict=True)
     return [(a, int(end)) for start, end in pairs for a in range(int(start), int(end), WINDOW)]

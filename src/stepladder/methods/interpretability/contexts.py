@@ -8,7 +8,7 @@ scored on text beside that which it was made from.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -105,10 +105,19 @@ class Sampler:
 
     def strongest(self, latent: int, count: int) -> tuple[Example, ...]:
         """The windows with the largest activations, of all documents, strongest first."""
+        return self._ranked(latent, lambda number: range(min(count, number)))
+
+    def across(self, latent: int, count: int) -> tuple[Example, ...]:
+        """Windows at evenly spaced ranks of their largest activation, strongest first, down to the weakest."""
+        return self._ranked(
+            latent, lambda number: sorted({round(i) for i in np.linspace(0, number - 1, min(count, number))})
+        )
+
+    def _ranked(self, latent: int, ranks: Callable[[int], Iterable[int]]) -> tuple[Example, ...]:
         rows, values = self._index.latent(latent)
         windows, peaks = _peaks(np.searchsorted(self._starts, rows, side="right") - 1, values)
-        order = np.argsort(-peaks, kind="stable")[:count]
-        return tuple(self._example(int(window), rows, values) for window in windows[order])
+        order = np.argsort(-peaks, kind="stable")
+        return tuple(self._example(int(windows[order[rank]]), rows, values) for rank in ranks(len(windows)))
 
     def _drawn(
         self, windows: NDArray[np.int64], peaks: NDArray[np.float32], count: int, rng: np.random.Generator,

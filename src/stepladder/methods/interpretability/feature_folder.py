@@ -102,6 +102,10 @@ class FeatureFolder:
         """The windows in which it fires most."""
         return self.sampler.strongest(latent, count)
 
+    def across(self, latent: int, count: int) -> tuple[Example, ...]:
+        """Windows from its strongest to its weakest, at evenly spaced ranks."""
+        return self.sampler.across(latent, count)
+
     def moved(self, latent: int, end: str) -> list[tuple[str, float]]:
         """The tokens whose logits its row raises (`up`) or lowers (`down`) most; empty where no lens was given."""
         if not self._logits:

@@ -15,8 +15,10 @@ from stepladder.methods.interpretability.contexts import Example
 from stepladder.methods.interpretability.feature_folder import FeatureFolder, open_features
 
 TEMPLATE = Path(__file__).with_name("feature_page.html")
-SHOWN = 20
-"""Windows on a page."""
+SHOWN, ACROSS = 20, 10
+"""Windows on a page: the strongest, and some from the strongest to the weakest."""
+DEPTH = 0.8
+"""How far the strongest token is coloured: text stays readable on it."""
 BARS = (320, 90)
 """Width and height of a histogram."""
 
@@ -36,7 +38,10 @@ def feature_page(folder: FeatureFolder | Path, latent: int) -> str:
         count=int(features.index.counts[latent]),
         frequency=features.frequency(latent),
         top=top,
-        examples=[_row(example, top) for example in examples],
+        groups=[
+            ("Where it fires most", [_row(example, top) for example in examples]),
+            ("From its strongest to its weakest", [_row(example, top) for example in features.across(latent, ACROSS)]),
+        ],
         activations=_bars(*features.activation_histogram(latent)),
         logits=_bars(*features.logit_histogram(latent)),
         up=[(shown(token), value) for token, value in features.moved(latent, "up")],
@@ -72,7 +77,7 @@ def _visible(char: str) -> str:
 def _row(example: Example, top: float) -> dict[str, Any]:
     """A window's tokens with their shares of the page's largest activation, for the depth of their colour."""
     tokens = [
-        {"text": shown(token), "value": value, "share": round(value / top, 3) if top else 0.0}
+        {"text": shown(token), "value": value, "share": round(DEPTH * value / top, 3) if top else 0.0}
         for token, value in zip(example.tokens, example.activations, strict=True)
     ]
     return {"document": example.document, "most": max(example.activations), "tokens": tokens}
