@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import dictionaries, framework, generation, harvest, influence, page, peak, probes, training
+from benchmarks import dictionaries, features, framework, generation, harvest, influence, page, peak, probes, training
 from benchmarks.rows import WORK, save
 
-PARTS = ("peak", "generation", "training", "framework", "harvest", "influence", "probes", "dictionaries")
+PARTS = ("peak", "generation", "training", "framework", "harvest", "influence", "probes", "dictionaries", "features")
 
 
 def main(wanted: list[str]) -> None:
@@ -26,6 +26,7 @@ def main(wanted: list[str]) -> None:
         "influence": lambda: influence.rows(top),
         "probes": lambda: probes.rows(top),
         "dictionaries": lambda: dictionaries.rows(top),
+        "features": features.rows,
     }
     for name in wanted or PARTS:
         print(f"{name} ...", flush=True)

@@ -107,7 +107,7 @@ def _trained(context: Context, shards: Shards, wanted: Wanted) -> Dictionary:
     config = TrainingConfig(latents=wanted.latents, k=wanted.k, steps=wanted.steps, seed=context.seed)
     batches = shards.batches(BATCH, context.seed, epochs=wanted.steps, skip=1)
     trained = train_dictionary(batches, config, context.folder / "training", context.task)
-    return replace(trained, layer=shards.info.layer, site=shards.info.site, model=shards.info.model)
+    return replace(trained.to("cpu"), layer=shards.info.layer, site=shards.info.site, model=shards.info.model)
 
 
 def random_directions(dictionary: Dictionary, sample: Any, count: int, seed: int) -> Dictionary:
@@ -134,10 +134,14 @@ def random_directions(dictionary: Dictionary, sample: Any, count: int, seed: int
 
 
 def _indexed(context: Context, shards: Shards, dictionary: Dictionary, name: str) -> LatentIndex:
+    import torch
+
     folder = context.folder / name.replace(" ", "_")
+    placed = dictionary.to("cuda") if torch.cuda.is_available() else dictionary
+    device = placed.W_enc.device
     with context.task(f"where {name} fire", shards.count) as advance:
         documents = ((tokens, values) for _, tokens, values in shards.in_order())
-        return index_latents(documents, dictionary.active, dictionary.d_sae, folder, advance)
+        return index_latents(documents, lambda x: placed.active(x.to(device)), placed.d_sae, folder, advance)
 
 
 def clusters(rows: NDArray[np.float32], near: float = 0.7) -> list[int]:
