@@ -12,6 +12,7 @@ full 500 rows is the lower one.
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -29,12 +30,19 @@ def rows(peak: float, count: int = ROWS) -> list[Row]:
     """Ours against kronfluence: seconds in all, and how far the scores agree."""
     folder, file = str(embedded_folder()), str(_token_file(count))
     ours = contend(sys.executable, "own_influence.py", folder, file, "influence-own.npy")
-    theirs = contend(environment("kronfluence"), "kronfluence_influence.py", folder, file, "influence-kronfluence.npy")
+    theirs = contend(_peer(), "kronfluence_influence.py", folder, file, "influence-kronfluence.npy")
     size = f"{count} rows x {TOKENS} tokens x {QUERIES} queries"
     note = f"lowest Pearson of a query's scores {_agreement():.5f}; ours: {_parts(ours)}; theirs: {_parts(theirs)}"
     share = _arithmetic(count) / ours["seconds"] / peak
     name = f"EK-FAC influence, {size}"
     return [row(name, "kronfluence", ours["seconds"], theirs["seconds"], "s in all", share=share, note=note)]
+
+
+def _peer() -> Path:
+    """Its Python; kronfluence asks for torchvision, which it imports nowhere and which keeps transformers from loading."""
+    python = environment("kronfluence")
+    subprocess.run([python, "-m", "pip", "uninstall", "-q", "-y", "torchvision"], check=True, capture_output=True)
+    return python
 
 
 def _token_file(count: int) -> Path:
