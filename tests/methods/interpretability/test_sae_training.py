@@ -18,6 +18,7 @@ from stepladder.methods.interpretability.sae_config import TRAINED, TrainingConf
 from stepladder.methods.interpretability.sae_recovery import plant, recovery  # noqa: E402
 from stepladder.methods.interpretability.sae_state import CHECKPOINT, geometric_median  # noqa: E402
 from stepladder.methods.interpretability.sae_training import train_dictionary  # noqa: E402
+from stepladder.store.shards import ShardInfo, ShardWriter, open_shards  # noqa: E402
 
 FEATURES, D, ACTIVE = 32, 24, 3
 SMALL = TrainingConfig(latents=40, k=ACTIVE, steps=300, revive_every=25, learning_rate=1e-2)
@@ -102,6 +103,23 @@ def test_silent_latents_are_started_anew(tmp_path: Path) -> None:
         return float((found.encode(x) > 0).any(0).double().mean())
 
     assert alive(8) > 2 * alive(0)
+
+
+def test_two_harvests_of_the_same_documents_train_a_transcoder(tmp_path: Path) -> None:
+    planted = plant(FEATURES, D, ACTIVE, seed=1, d_out=20)
+    lengths = [30 + 7 * i % 50 for i in range(100)]
+    rows = [batch for n, batch in zip(lengths, (next(planted.batches(n, i)) for i, n in enumerate(lengths)), strict=True)]
+    read = []
+    for site, width in (("residual", D), ("mlp", 20)):
+        writer = ShardWriter(tmp_path / site, ShardInfo("tiny", 1, site, width, "float32"), rows_per_shard=1000)
+        for number, pair in enumerate(rows):
+            writer.add(number, range(len(pair[0])), pair[site == "mlp"])
+        writer.close()
+        read.append(open_shards(tmp_path / site).batches(256, seed=3, epochs=20))
+    config = dataclasses.replace(SMALL, steps=sum(lengths) * 20 // 256)
+    found = train_dictionary(zip(*read, strict=True), config, tmp_path / "training")
+    assert (found.transcoder, found.d_in, found.d_out) == (True, D, 20)
+    assert recovery(found.W_dec, planted.written).matched_cosine > 0.85
 
 
 def test_the_geometric_median_is_hardly_moved_by_far_points() -> None:

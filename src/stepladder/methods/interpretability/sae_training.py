@@ -36,6 +36,8 @@ def train_dictionary(
 ) -> Dictionary:
     """Train on batches of activations (n, d_in), or of pairs (n, d_in), (n, d_out) for a transcoder; a new dictionary.
 
+    Two harvests of the same documents give such pairs: `zip(one.batches(size, seed), other.batches(size, seed))`.
+
     `folder` holds the checkpoint: a second call with the same configuration and the same batches goes on where the first
     was stopped, with the same result. Fewer batches than `config.steps` are trained on as they are. The place in the model
     is the caller's to fill in (`dataclasses.replace`).
