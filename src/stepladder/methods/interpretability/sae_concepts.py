@@ -71,9 +71,12 @@ def sparse_probe_auc(
     train: Array, train_labels: Flags, test: Array, test_labels: Flags, columns: Sequence[int] | NDArray[np.intp]
 ) -> float:
     """AUROC on test rows of a logistic regression on those columns."""
-    probe = fit_probe(train[:, columns], train_labels)
-    scores = probe.scores(test[:, columns])
-    found = auroc(np.asarray(scores, np.float64), test_labels.astype(int).tolist())
+    return auroc_of(fit_probe(train[:, columns], train_labels).scores(test[:, columns]), test_labels)
+
+
+def auroc_of(scores: Array, labels: Flags) -> float:
+    """AUROC; one half where a class is missing."""
+    found = auroc(np.asarray(scores, np.float64), labels.astype(int).tolist())
     return 0.5 if found is None else found.value
 
 

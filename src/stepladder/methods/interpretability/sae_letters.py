@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,16 @@ class Spelled:
     train: np.ndarray
     x: np.ndarray
 
+    @cached_property
+    def probes(self) -> dict[str, tuple[concepts.Probe, float]]:
+        """The dense probe of each letter, fitted once, and its AUROC on the words that it has not seen."""
+        found = {}
+        for letter in np.unique(self.letters).tolist():
+            labels = self.letters == letter
+            probe = concepts.fit_probe(self.x[self.train], labels[self.train])
+            found[letter] = probe, concepts.auroc_of(probe.scores(self.x[~self.train]), labels[~self.train])
+        return found
+
 
 def read_letters(model: LocalModel, layer: int, site: str, seed: int = 0) -> Spelled | None:
     """What the model has at each word; `None` where its vocabulary has no two letters with `FEWEST` words."""
@@ -61,11 +72,10 @@ def letter_rows(dictionary: Dictionary, words: Spelled | None, seed: int = 0, ta
     codes = _codes(dictionary, words.x)
     k = max(1, round(float((codes > 0).sum(1).mean())))
     chance = random_dictionary(dictionary, min(k, dictionary.d_sae), seed) if not dictionary.transcoder else None
-    letters = np.unique(words.letters).tolist()
     rows = []
-    with task("first letters", len(letters)) as advance:
-        for letter in letters:
-            rows.append(_letter(letter, words.letters == letter, words.train, words.x, codes, dictionary, chance, seed))
+    with task("first letters", len(words.probes)) as advance:
+        for letter in words.probes:
+            rows.append(_letter(letter, words, codes, dictionary, chance, seed))
             advance(1)
     return rows
 
@@ -93,29 +103,25 @@ def _codes(dictionary: Dictionary, x: np.ndarray) -> np.ndarray:
 
 
 def _letter(
-    letter: str, labels: np.ndarray, train: np.ndarray, x: np.ndarray, codes: np.ndarray, dictionary: Dictionary,
-    chance: Dictionary | None, seed: int,
-) -> dict[str, Any]:  # fmt: skip
-    test = ~train
+    letter: str, words: Spelled, codes: np.ndarray, dictionary: Dictionary, chance: Dictionary | None, seed: int
+) -> dict[str, Any]:
+    labels, train, test = words.letters == letter, words.train, ~words.train
+    probe, dense = words.probes[letter]
     split = (codes[train], labels[train], codes[test], labels[test])
-    probe = concepts.fit_probe(x[train], labels[train])
-    every = np.arange(x.shape[1])
-    row: dict[str, Any] = {
-        "letter": letter, "words": int(labels.sum()),
-        "dense_auc": concepts.sparse_probe_auc(x[train], labels[train], x[test], labels[test], every),
-        "auc": {}, "random_auc": {},
-    }  # fmt: skip
+    row: dict[str, Any] = {"letter": letter, "words": int(labels.sum()), "dense_auc": dense, "auc": {}, "random_auc": {}}
     best = concepts.latents_by_difference(codes[train], labels[train])
     used = np.flatnonzero((codes[train] > 0).any(0))
     drawn = np.random.default_rng([seed, ord(letter)]).permutation(used)
     for k in KS:
         row["auc"][str(k)] = concepts.sparse_probe_auc(*split, best[:k])
         row["random_auc"][str(k)] = concepts.sparse_probe_auc(*split, drawn[:k]) if len(drawn) >= k else 0.5
-    right = test & labels & (probe.scores(x) > 0)
+    right = test & labels & (probe.scores(words.x) > 0)
     if dictionary.transcoder:
         return row | {"absorbed": [], "share": [], "random_absorbed": []}
-    own = _absorbed(dictionary, codes, x, labels, train, right, probe.direction)
-    by_chance = _absorbed(chance, _codes(chance, x), x, labels, train, right, probe.direction) if chance else ([], [])
+    own = _absorbed(dictionary, codes, words.x, labels, train, right, probe.direction)
+    by_chance: tuple[list[float], list[float]] = ([], [])
+    if chance is not None:
+        by_chance = _absorbed(chance, _codes(chance, words.x), words.x, labels, train, right, probe.direction)
     return row | {"absorbed": own[1], "share": own[0], "random_absorbed": by_chance[1]}
 
 
