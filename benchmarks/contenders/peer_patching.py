@@ -20,15 +20,21 @@ layers, heads = hf.config.num_hidden_layers, hf.config.num_attention_heads
 width = hf.config.hidden_size // heads
 
 
+outputs = {}
+hooks = [
+    block.self_attn.o_proj.register_forward_pre_hook(lambda module, inputs, layer=layer: outputs.update({layer: inputs[0]}))
+    for layer, block in enumerate(hf.model.layers)
+]
+with torch.no_grad():
+    hf(clean, use_cache=False)
+for hook in hooks:
+    hook.remove()
+
+
 def nnsight():
     from nnsight import LanguageModel
 
     model = LanguageModel(hf, tokenizer=tokenizer)
-    outputs = []
-    for layer in range(layers):
-        with torch.no_grad(), model.trace(clean):
-            value = model.model.layers[layer].self_attn.o_proj.input.save()
-        outputs.append(value)
 
     def patched(layer, head):
         columns = slice(head * width, (head + 1) * width)
@@ -45,21 +51,17 @@ def transformer_lens():
     from transformer_lens.model_bridge import TransformerBridge
 
     bridge = TransformerBridge.boot_transformers(folder, device="cpu", dtype=torch.float32, hf_model=hf, tokenizer=tokenizer)
-    names = [f"blocks.{layer}.attn.hook_z" for layer in range(layers)]
-    with torch.inference_mode():
-        cache = bridge.run_with_cache(clean, names_filter=names)[1]
 
     def patched(layer, head):
-        new = cache[names[layer]]
+        new = outputs[layer].unflatten(-1, (heads, width))[:, :, head]
 
         def write(value, hook):
-            shape = value.shape
-            value = value.reshape(*shape[:2], heads, width).clone()
-            value[:, :, head] = new.reshape(*shape[:2], heads, width)[:, :, head]
-            return value.reshape(shape)
+            changed = value.reshape(*value.shape[:2], heads, width).clone()
+            changed[:, :, head] = new
+            return changed.reshape(value.shape)
 
         with torch.inference_mode():
-            return bridge.run_with_hooks(corrupted, fwd_hooks=[(names[layer], write)])[:, -1]
+            return bridge.run_with_hooks(corrupted, fwd_hooks=[(f"blocks.{layer}.attn.hook_z", write)])[:, -1]
 
     return patched
 

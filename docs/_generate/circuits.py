@@ -234,13 +234,16 @@ def _shift(features: Sequence[Sequence[Any]], i: int) -> float:
 
 
 def heat(cells: Sequence[Sequence[Any]], x: str, y: str, title: str, row: int = 13, column: int = 30) -> Any:
-    """A map of (layer, column, value): blue above 0, orange below."""
+    """A map of (layer, column, value): white is 0, blue above, orange below."""
     import altair as alt
 
     most = max(abs(value) for *_, value in cells)
     rows = [{"y": layer, "x": place, "value": value} for layer, place, value in cells]
     order = list(dict.fromkeys(r["x"] for r in rows))
-    colours = alt.Scale(domain=[-most, 0, most], range=[charts.colour("before"), "#ffffff", charts.colour("after")])
+    ends = [charts.colour("before"), "#ffffff", charts.colour("after")]
+    signed = min(value for *_, value in cells) < 0
+    domain = [-most, 0, most] if signed else [0, most]
+    colours = alt.Scale(domain=domain, range=ends if signed else ends[1:], interpolate="rgb")
     return (
         alt.Chart(alt.InlineData(values=rows))
         .mark_rect()

@@ -11,7 +11,7 @@ any other and would be all that the regression sees.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Strengths of the regression that are tried, in mean squares of the stream."""
-BATCH, PASSES, LEARNING_RATE = 256, 2, 2e-4
+BATCH, STEPS, LEARNING_RATE = 128, 24, 3e-4
 
 
 @dataclass(frozen=True)
@@ -72,24 +72,27 @@ def read_streams(
     )
 
 
-def fit_translator(model: CircuitModel, stream: Tensor, last: Tensor, seed: int) -> Translator:
-    """The translator of one layer from its stream and the last one, both (tokens, d)."""
-    begun = regression(stream, last)
-    A, b = begun.A.clone().requires_grad_(), begun.b.clone().requires_grad_()
-    steps = PASSES * max(1, len(stream) // BATCH)
-    optimiser = torch.optim.Adam([A, b], lr=LEARNING_RATE)
+def fit_translators(
+    model: CircuitModel, streams: Streams, seed: int, advance: Callable[[int], None] = lambda _: None
+) -> dict[int, Translator]:
+    """The translator of each layer of `streams`; all of them see the same batches."""
+    begun = {layer: regression(stream, streams.last) for layer, stream in streams.at.items()}
+    free = {layer: Translator(t.A.clone().requires_grad_(), t.b.clone().requires_grad_()) for layer, t in begun.items()}
+    optimiser = torch.optim.Adam([weight for t in free.values() for weight in (t.A, t.b)], lr=LEARNING_RATE)
     generator = torch.Generator().manual_seed(seed)
-    for step in range(steps):
-        rows = torch.randint(len(stream), (min(BATCH, len(stream)),), generator=generator)
-        optimiser.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / steps)
+    for step in range(STEPS):
+        rows = torch.randint(len(streams.last), (BATCH,), generator=generator)
+        optimiser.param_groups[0]["lr"] = LEARNING_RATE * (1 - step / STEPS)
+        optimiser.zero_grad()
         with fast_products():
             with torch.no_grad():
-                target = log_probabilities(model, last[rows])
-            loss = divergence(target, log_probabilities(model, Translator(A, b)(stream[rows]))).mean()
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+                target = log_probabilities(model, streams.last[rows])
+            for layer, translator in free.items():
+                found = log_probabilities(model, translator(streams.at[layer][rows]))
+                divergence(target, found).mean().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    return Translator(A.detach(), b.detach())
+        advance(1)
+    return {layer: Translator(t.A.detach(), t.b.detach()) for layer, t in free.items()}
 
 
 def regression(stream: Tensor, last: Tensor) -> Translator:
@@ -131,18 +134,18 @@ class Reading:
     loss: Tensor
 
 
-def read_lens(model: CircuitModel, streams: Streams, stream: Tensor, translator: Translator | None = None) -> Reading:
-    """The logit lens on `stream`, (tokens, d) beside `streams`; the tuned lens where a translator is given."""
-
-    def found(rows: slice) -> Tensor:
-        return log_probabilities(model, translator(stream[rows]) if translator else stream[rows])
-
-    return _reading(model, streams, found)
+Lens = Callable[[slice], Tensor]
+"""From rows of `Streams` to the log probabilities (rows, vocabulary) that it reads there."""
 
 
-def read_constant(model: CircuitModel, streams: Streams, logp: Tensor) -> Reading:
-    """The same for one distribution (vocabulary,) at every token."""
-    return _reading(model, streams, lambda rows: logp.expand(len(streams.last[rows]), -1))
+def stream_lens(model: CircuitModel, stream: Tensor, translator: Translator | None = None) -> Lens:
+    """The logit lens on a stream (tokens, d); the tuned lens where a translator is given."""
+    return lambda rows: log_probabilities(model, translator(stream[rows]) if translator else stream[rows])
+
+
+def constant_lens(logp: Tensor) -> Lens:
+    """One distribution (vocabulary,) at every token."""
+    return lambda rows: logp
 
 
 def mean_distribution(model: CircuitModel, last: Tensor) -> Tensor:
@@ -153,15 +156,21 @@ def mean_distribution(model: CircuitModel, last: Tensor) -> Tensor:
     return (total / len(last)).log().float()
 
 
-def _reading(model: CircuitModel, streams: Streams, found: Callable[[slice], Tensor]) -> Reading:
-    kl, loss = [], []
+def read_lenses(
+    model: CircuitModel, streams: Streams, lenses: Mapping[str, Lens], advance: Callable[[int], None] = lambda _: None
+) -> dict[str, Reading]:
+    """What each lens gives on all tokens of `streams`; the final distribution is computed once for all of them."""
+    found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in lenses}
     with torch.no_grad(), fast_products():
         for start in range(0, len(streams.last), BATCH):
             rows = slice(start, start + BATCH)
-            logp = found(rows)
-            kl.append(divergence(log_probabilities(model, streams.last[rows]), logp))
-            loss.append(-logp.gather(1, streams.following[rows, None])[:, 0])
-    return Reading(torch.cat(kl), torch.cat(loss))
+            target = log_probabilities(model, streams.last[rows])
+            following = streams.following[rows, None]
+            for name, lens in lenses.items():
+                logp = lens(rows).expand(len(target), -1)
+                found[name].append((divergence(target, logp), -logp.gather(1, following)[:, 0]))
+            advance(len(target))
+    return {name: Reading(*(torch.cat(column) for column in zip(*pairs, strict=True))) for name, pairs in found.items()}
 
 
 def save_translators(translators: dict[int, Translator], path: Path) -> None:

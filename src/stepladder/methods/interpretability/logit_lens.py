@@ -48,7 +48,7 @@ class Config:
 
     texts: str = ""
     """Texts of your own (.txt, .jsonl, .parquet, a saved data set). Empty: the shipped ones."""
-    documents: int = 180
+    documents: int = 120
     """Documents to read; every third topic (or document) is held out."""
     length: int = 96
     """Longest document, in tokens; the rest is cut off."""
@@ -98,19 +98,16 @@ def _read(
     with context.task("reading streams", len(fitted) + len(held)) as advance:
         seen = lenses.read_streams(model, fitted, layers, advance)
         new = lenses.read_streams(model, held, layers, advance)
-    translators = {}
-    with context.task("fitting translators", len(layers)) as advance:
-        for layer in layers:
-            translators[layer] = lenses.fit_translator(model, seen.at[layer], seen.last, context.seed)
-            advance(1)
+    with context.task("fitting translators", lenses.STEPS) as advance:
+        translators = lenses.fit_translators(model, seen, context.seed, advance)
     lenses.save_translators(translators, context.folder / ARTIFACT)
-    readings = {"constant": lenses.read_constant(model, new, lenses.mean_distribution(model, seen.last))}
-    readings["final"] = lenses.read_lens(model, new, new.last)
-    with context.task("reading lenses", 2 * len(layers)) as advance:
-        for layer in layers:
-            readings[f"logit {layer}"] = lenses.read_lens(model, new, new.at[layer])
-            readings[f"tuned {layer}"] = lenses.read_lens(model, new, new.at[layer], translators[layer])
-            advance(2)
+    reading = {"constant": lenses.constant_lens(lenses.mean_distribution(model, seen.last))}
+    reading["final"] = lenses.stream_lens(model, new.last)
+    for layer in layers:
+        reading[f"logit {layer}"] = lenses.stream_lens(model, new.at[layer])
+        reading[f"tuned {layer}"] = lenses.stream_lens(model, new.at[layer], translators[layer])
+    with context.task("reading lenses", len(new.last)) as advance:
+        readings = lenses.read_lenses(model, new, reading, advance)
     by_document = {name: _by_document(reading, new) for name, reading in readings.items()}
     return {"layers": layers, "readings": by_document, "fitted_tokens": len(seen.last)}
 
