@@ -132,6 +132,7 @@ def _retrained(store: Store, folder: Path) -> Iterator[dict[str, Any]]:
 def pages(rows: Sequence[dict[str, Any]]) -> None:
     """Pictures and tables."""
     seen = [(row, Measurement.model_validate(row["measurement"])) for row in rows]
+    seen.sort(key=lambda pair: list(NAMES).index(pair[1].labels["estimator"]))
     areas = [
         point(m, group=NAMES[m.labels["estimator"]], series=row["place"], who=row["who"])
         for row, m in seen
@@ -149,16 +150,21 @@ def pages(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _planted_table(seen: Sequence[tuple[dict[str, Any], Measurement]]) -> str:
+    """A line for each organism and estimator, with its twin beside it."""
+    found = {(row["place"], row["who"], m.name, m.labels.get("estimator", "")): m for row, m in seen}
     lines = []
-    for row, m in seen:
-        if m.name == "planted_auroc":
-            top = next(o for r, o in seen if _same(r, row) and o.name == "planted_in_top_ten" and o.labels == m.labels)
-            assert top.baseline is not None
-            share = f"{100 * (top.baseline.value or 0):.0f}%"
-            lines.append(
-                [row["place"], row["who"], NAMES[m.labels["estimator"]], shown(m, percent=False), shown(top), share]
-            )
-    return table("planted|asked of|estimator|AUROC of planted rows|planted among a query's first ten|chance", lines)
+    for place, estimator in dict.fromkeys((p, e) for p, _, name, e in found if name == "planted_auroc"):
+        cells = [
+            shown(found[place, who, name, estimator], percent=name == "planted_in_top_ten")
+            for name in ("planted_auroc", "planted_in_top_ten")
+            for who in ("organism", "clean twin")
+        ]
+        chance = found[place, "organism", "planted_in_top_ten", estimator].baseline
+        assert chance is not None
+        assert chance.value is not None
+        lines.append([place, NAMES[estimator], *cells, f"{100 * chance.value:.0f}%"])
+    head = "planted|estimator|AUROC, organism|AUROC, clean twin|planted in the first ten, organism|clean twin|chance"
+    return table(head, sorted(lines, key=lambda line: line[0]))
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -181,7 +187,7 @@ def _estimates_table(seen: Sequence[tuple[dict[str, Any], Measurement]]) -> str:
                 [row["place"], NAMES[name], agreement, shown(m, percent=False), shown(others["top_share"])]
             )  # fmt: skip
     head = "planted|estimator|rank correlation with EK-FAC|between queries|positive influence held by the first ten"
-    return table(head, lines)
+    return table(head, sorted(lines, key=lambda line: line[0]))
 
 
 if __name__ == "__main__":
