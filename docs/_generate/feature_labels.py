@@ -31,7 +31,7 @@ PLAIN, OTHER, RANDOM = "its own label", "another latent's label", "random direct
 def features(seen: Finding) -> None:
     """Mean scores and shares of the dictionary, of exchanged labels and of random directions; some labels."""
     for name, picture, title in (
-        ("label_score", "feature_labels", "Mean score on other documents (AUC; simulation: r)"),
+        ("label_score", "feature_labels", "Mean score on other texts (AUC; simulation: r)"),
         ("labelled_share", "feature_labels_shares", "Share of latents above the threshold"),
     ):
         rows = []
@@ -94,7 +94,7 @@ def _some_labels(seen: Finding) -> str:
         for m in seen.select("feature_score", explainer="ngrams", scorer="simulation")
         if (latent := m.labels["latent"]) in texts and m.value is not None
     ]
-    return table("latent|label by token statistics|r on other documents", [row for _, row in sorted(scored, reverse=True)])
+    return table("latent|label by token statistics|r on other texts", [row for _, row in sorted(scored, reverse=True)])
 
 
 def puzzles(planted: Finding, published: Finding | None) -> None:

@@ -50,7 +50,7 @@ def detectors(subject: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from stepladder.methods.interpretability.dictionary import Dictionary
     from stepladder.methods.interpretability.saelens import save_dictionary
 
-    documents = list(cut(shipped_text(), subject.chat_format.tokens, 12_000))
+    documents = [piece for _, piece in cut(shipped_text(), subject.chat_format.tokens, 12_000)]
     x = np.concatenate([values[1:, 0] for values in subject.read(documents, [0])])
     tokens = np.concatenate([document[1:] for document in documents])
     ids = subject.chat_format.tokenizer.convert_tokens_to_ids(list(WORDS))
@@ -173,9 +173,12 @@ def test_unknown_names_and_sizes_are_clear_errors() -> None:
 
 
 def test_documents_are_cut_and_stop_at_the_wanted_number_of_tokens() -> None:
-    made = list(cut(["x" * 300, "y" * 50], lambda text: list(range(len(text))), 200))
-    assert [len(document) for document in made] == [128, 72]
-    assert [len(document) for document in cut(["x" * 300, "y"], lambda text: list(range(len(text))), 999)] == [128, 128, 44]
+    def sizes(texts: list[str], tokens: int) -> list[tuple[int, int]]:
+        return [(number, len(piece)) for number, piece in cut(texts, lambda text: list(range(len(text))), tokens)]
+
+    assert sizes(["x" * 300, "y" * 50], 200) == [(0, 128), (0, 72)]
+    assert sizes(["x" * 300, "y", "z" * 9], 999) == [(0, 128), (0, 128), (0, 44), (2, 9)]
+    assert sizes(["x" * 5000], 9999)[31:33] == [(0, 128), (1, 128)]  # a long text's sections count by themselves
 
 
 def test_rows_that_nearly_agree_are_one_cluster() -> None:

@@ -53,7 +53,7 @@ def test_the_size_of_chunks_changes_nothing(
 ) -> None:
     monkeypatch.setattr(latent_index, "CHUNK", 50)
     again = corpus.index(tmp_path)
-    for name in ("tokens", "documents", "starts", "rows", "values"):
+    for name in ("tokens", "documents", "sources", "starts", "rows", "values"):
         np.testing.assert_array_equal(getattr(again, name), getattr(index, name))
     assert not (tmp_path / "chunks").exists()
 
@@ -109,6 +109,18 @@ def test_documents_to_explain_from_and_to_score_on_are_apart(corpus: Corpus, ind
         assert all(not any(e.activations) and e.quantile == 0 for e in (*contexts.train_inactive, *contexts.test_inactive))
         assert all(any(e.activations) for e in (*contexts.train, *contexts.test))
     assert not documents["train"] & documents["test"]
+
+
+def test_pieces_of_one_text_stay_together(corpus: Corpus, tmp_path: Path) -> None:
+    documents = [(t, torch.tensor(v, dtype=torch.float32)) for t, v in zip(corpus.tokens, corpus.activations, strict=True)]
+    sources = [i // 4 for i in range(len(documents))]
+    pieces = index_latents(documents, all_latents, len(RULES), tmp_path, sources=sources)
+    contexts = Sampler(pieces, corpus.piece, Sampling())(0)
+    assert contexts
+    train = {e.document for e in (*contexts.train, *contexts.train_inactive)}
+    test = {e.document for e in (*contexts.test, *contexts.test_inactive)}
+    assert train | test <= set(sources)
+    assert not train & test
 
 
 def test_every_quantile_is_drawn_from_and_they_are_in_order(corpus: Corpus, index: LatentIndex) -> None:

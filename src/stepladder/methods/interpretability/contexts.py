@@ -2,8 +2,8 @@
 
 As in Bills et al. (2023) and Paulo et al. (arXiv:2410.13928): a window is 32 tokens; those where the latent fires are drawn
 evenly from quantiles of their largest activation, not from the top alone, which would show a latent at its most convincing.
-What differs: the split into windows to explain from and windows to score on is by document, so that a label is never
-scored on text beside that which it was made from.
+What differs: the split into windows to explain from and windows to score on is by text, so that a label is never scored on
+anything beside that which it was made from.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LEAST = 8
 
 @dataclass(frozen=True)
 class Example:
-    """A window: its document, its first row in the corpus, its tokens as text, and the latent's activation at each.
+    """A window: the text it is from, its first row in the corpus, its tokens as text, and the latent's activation at each.
 
     `quantile` runs from 1 (weakest) up; 0 is a window where the latent is not active.
     """
@@ -76,17 +76,17 @@ class Sampling:
 class Sampler:
     """Draws the windows of any latent of an index.
 
-    `pieces(token id)` is a token as text. The same seed splits the documents the same way for all latents.
+    `pieces(token id)` is a token as text. The same seed splits the texts the same way for all latents.
     """
 
     def __init__(self, index: LatentIndex, pieces: Callable[[int], str], sampling: Sampling) -> None:
         self._index, self._pieces, self._sampling = index, pieces, sampling
         self._starts = window_starts(index.documents)
-        documents = len(index.documents) - 1
-        order = np.random.default_rng(sampling.seed).permutation(documents)
-        held_out = np.zeros(documents, bool)
-        held_out[order[: documents // 2]] = True
-        self._half = held_out[index.document_of(self._starts)].astype(int)
+        texts, source = np.unique(index.sources, return_inverse=True)
+        order = np.random.default_rng(sampling.seed).permutation(len(texts))
+        held_out = np.zeros(len(texts), bool)
+        held_out[order[: len(texts) // 2]] = True
+        self._half = held_out[source[index.document_of(self._starts)]].astype(int)
 
     def __call__(self, latent: int) -> Contexts | None:
         """The latent's windows, or `None` where it fires in too few of either half to be explained and scored."""
@@ -145,7 +145,7 @@ class Sampler:
         part = slice(*np.searchsorted(rows, [start, end]))
         activations[rows[part] - start] = values[part]
         tokens = tuple(self._pieces(int(token)) for token in self._index.tokens[start:end])
-        return Example(document, start, tokens, tuple(activations.tolist()), quantile)
+        return Example(int(self._index.sources[document]), start, tokens, tuple(activations.tolist()), quantile)
 
 
 def window_starts(documents: NDArray[np.int64]) -> NDArray[np.int64]:

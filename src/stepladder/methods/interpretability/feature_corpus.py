@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from stepladder.store.shards import Shards
 
 DOCUMENT = 128
-"""Tokens of a document: longer texts are cut, so that there are enough of them to be independent."""
+"""Tokens that are read together: longer texts are cut into pieces."""
+SECTION = 4096
+"""Tokens of a text after which what follows counts as another text."""
 BATCH = 1024
 """Rows of a training step."""
 SAMPLE = 4096
@@ -71,8 +73,9 @@ def read_corpus(context: Context, wanted: Wanted) -> FeatureCorpus:
     layer = loaded.layer if loaded else wanted.layer if wanted.layer >= 0 else subject.layers // 2
     site = loaded.site if loaded else "residual"
     texts = read_texts(Path(wanted.texts)) if wanted.texts else shipped_text()
-    documents = list(cut(texts, subject.chat_format.tokens, wanted.tokens))
-    shards = harvest(subject, documents, layer, site, context.folder / "harvest", context.task)
+    pieces_of = list(cut(texts, subject.chat_format.tokens, wanted.tokens))
+    sources = [text for text, _ in pieces_of]
+    shards = harvest(subject, [tokens for _, tokens in pieces_of], layer, site, context.folder / "harvest", context.task)
     if loaded and loaded.d_in != shards.info.width:
         raise StepladderError(
             f"{wanted.dictionary} reads {loaded.d_in} numbers, {site} of {subject.name} has {shards.info.width}"
@@ -81,20 +84,24 @@ def read_corpus(context: Context, wanted: Wanted) -> FeatureCorpus:
     random = random_directions(made, next(shards.batches(SAMPLE, context.seed, skip=1)), wanted.random, context.seed)
     tokenizer = subject.chat_format.tokenizer
     pieces = token_text(tokenizer, len(tokenizer))
-    indices = [_indexed(context, shards, d, name) for d, name in ((made, "latents"), (random, "random directions"))]
+    indices = [_indexed(context, shards, sources, d, name) for d, name in ((made, "latents"), (random, "random directions"))]
     return FeatureCorpus(made, indices[0], random, indices[1], pieces, len(tokenizer), logit_lens(subject.weights(), pieces))
 
 
-def cut(texts: Iterable[str], tokenise: Callable[[str], list[int]], tokens: int) -> Iterator[list[int]]:
-    """Documents of at most 128 tokens, until there are `tokens` of them."""
-    left = tokens
+def cut(texts: Iterable[str], tokenise: Callable[[str], list[int]], tokens: int) -> Iterator[tuple[int, list[int]]]:
+    """Pieces of at most 128 tokens, each with the number of its text, until there are `tokens` of them.
+
+    A text begins anew after 4,096 tokens: sections of a book count as independent, its neighbouring pieces do not.
+    """
+    left, number = tokens, -1
     for text in texts:
         ids = tokenise(text)
         for start in range(0, len(ids), DOCUMENT):
-            document = ids[start : start + min(DOCUMENT, left)]
-            if len(document) > 1:
-                yield document
-            left -= len(document)
+            number += start % SECTION == 0
+            piece = ids[start : start + min(DOCUMENT, left)]
+            if len(piece) > 1:
+                yield number, piece
+            left -= len(piece)
             if left <= 0:
                 return
 
@@ -133,7 +140,7 @@ def random_directions(dictionary: Dictionary, sample: Any, count: int, seed: int
     )  # fmt: skip
 
 
-def _indexed(context: Context, shards: Shards, dictionary: Dictionary, name: str) -> LatentIndex:
+def _indexed(context: Context, shards: Shards, sources: list[int], dictionary: Dictionary, name: str) -> LatentIndex:
     import torch
 
     folder = context.folder / name.replace(" ", "_")
@@ -141,7 +148,7 @@ def _indexed(context: Context, shards: Shards, dictionary: Dictionary, name: str
     device = placed.W_enc.device
     with context.task(f"where {name} fire", shards.count) as advance:
         documents = ((tokens, values) for _, tokens, values in shards.in_order())
-        return index_latents(documents, lambda x: placed.active(x.to(device)), placed.d_sae, folder, advance)
+        return index_latents(documents, lambda x: placed.active(x.to(device)), placed.d_sae, folder, advance, sources)
 
 
 def clusters(rows: NDArray[np.float32], near: float = 0.7) -> list[int]:

@@ -5,6 +5,7 @@ then put in order by a counting sort that holds one chunk at a time. Memory is b
 
     tokens.npy     (rows) int32        the corpus, one document after the other
     documents.npy  (documents + 1)     where each document begins
+    sources.npy    (documents)         which text each is a piece of: texts are independent, their pieces are not
     starts.npy     (latents + 1)       where each latent's entries begin in the next two
     rows.npy       (entries) uint32    row of the corpus, ascending for each latent
     values.npy     (entries) float32
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +37,7 @@ Active = Callable[["Tensor"], "tuple[Tensor, Tensor]"]
 
 CHUNK = 4096
 """Rows that are encoded at a time."""
-_ARRAYS = ("tokens", "documents", "starts", "rows", "values")
+_ARRAYS = ("tokens", "documents", "sources", "starts", "rows", "values")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,7 @@ class LatentIndex:
     folder: Path
     tokens: NDArray[np.int32]
     documents: NDArray[np.int64]
+    sources: NDArray[np.int64]
     starts: NDArray[np.int64]
     rows: NDArray[np.uint32]
     values: NDArray[np.float32]
@@ -81,11 +83,12 @@ def open_index(folder: Path) -> LatentIndex:
 
 def index_latents(
     documents: Iterable[tuple[NDArray[np.integer[Any]], Tensor]], active: Active, latents: int, folder: Path,
-    advance: Callable[[int], None] = lambda _: None,
+    advance: Callable[[int], None] = lambda _: None, sources: Sequence[int] | None = None,
 ) -> LatentIndex:  # fmt: skip
     """Write the index of a corpus given as token ids (n,) and activations (n, width) of each document.
 
-    `advance` is told the rows done. An index appears whole or not at all; one that is there already is opened.
+    `sources` says which text each document is a piece of; by default each is its own. `advance` is told the rows done. An
+    index appears whole or not at all; one that is there already is opened.
     """
     if (folder / "index.json").is_file():
         return open_index(folder)
@@ -96,6 +99,7 @@ def index_latents(
     tokens, lengths, counts = _write_chunks(documents, active, latents, chunks, advance)
     _save(folder, "tokens", tokens)
     _save(folder, "documents", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+    _save(folder, "sources", np.arange(len(lengths)) if sources is None else np.asarray(sources, np.int64))
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     _save(folder, "starts", starts)
     _sort_chunks(chunks, folder, starts)
