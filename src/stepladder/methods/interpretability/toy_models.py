@@ -85,7 +85,7 @@ def gradients(W: Tensor, b: Tensor, x: Tensor, importance: Tensor, linear: Tenso
     h = x @ W
     z = torch.baddbmm(b, h, W.transpose(1, 2))
     on = (z > 0) | linear
-    e = (z * on - x) * on * (importance * (2 / x.shape[1]))
+    e = z.sub_(x).mul_(on).mul_(importance * (2 / x.shape[1]))
     return e.transpose(1, 2) @ h + x.transpose(1, 2) @ (e @ W), e.sum(1, keepdim=True)
 
 
