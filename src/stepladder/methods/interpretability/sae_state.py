@@ -21,6 +21,8 @@ from stepladder.store.files import write_atomic
 
 CHECKPOINT = "training.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq")
+_HASTE = 5.0
+"""Learning rate of a jump's threshold (its logarithm), over that of the weights."""
 _MEMORY = 0.9
 """How much of the running mean of a batch's smallest active value stays from one step to the next."""
 
@@ -52,7 +54,8 @@ class State:
 
     def descend(self, rate: float) -> None:
         """One step of Adam."""
-        self.optimizer.param_groups[0]["lr"] = rate
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["haste"]
         self.optimizer.step()
 
     def follow_threshold(self, smallest: float) -> None:
@@ -177,7 +180,9 @@ def load_state(folder: Path, config: TrainingConfig, device: str) -> State | Non
 
 def _state(tensors: dict[str, Tensor], centre: Tensor, idle: Tensor, **kept: float) -> State:
     weights = {name: Parameter(tensor.contiguous()) for name, tensor in tensors.items()}
-    optimizer = torch.optim.Adam(list(weights.values()), fused=True)
+    # Thresholds follow activations that grow in the first steps; at the weights' own rate they would be late by hundreds.
+    groups = [{"params": [p], "haste": _HASTE if n == "log_threshold" else 1.0} for n, p in weights.items()]
+    optimizer = torch.optim.Adam(groups, fused=True)
     return State(weights, optimizer, centre, idle, **kept)  # type: ignore[arg-type]  # numbers and a truth value, by name
 
 
