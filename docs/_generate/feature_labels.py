@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from training_charts import PAGES, dots, draw, finding, point, shown, table, write
+from training_charts import PAGES, dots, draw, finding, lines, point, shown, table, write
 
 from stepladder.core import Baseline, Finding, Measurement
 from stepladder.execution import Budget, Progress
@@ -44,6 +44,17 @@ def features(seen: Finding) -> None:
                 rows.append(_baseline(m.baseline, group))
             rows.append(point(there, group=group, series=RANDOM))
         draw(dots(rows, title, width=380), picture)
+    hits = [
+        point(m, x=int(m.labels["quantile"]), series=NAMES[m.labels["explainer"]])
+        for m in seen.select("hit_rate")
+        if m.value is not None
+    ]
+    alarms = [
+        {"x": row["x"], "value": m.baseline.value, "low": None, "high": None, "series": "silent windows (statistics)"}
+        for row, m in zip(hits, seen.select("hit_rate", explainer="ngrams"), strict=False)
+        if m.baseline
+    ]
+    draw(lines([*hits, *alarms], "Quantile of activation", "Windows called active", width=400), "feature_labels_quantiles")
     write("feature_labels", "\n".join([_scores(seen), _shares(seen), _scorable(seen), _some_labels(seen)]))
 
 

@@ -142,6 +142,19 @@ def test_gain_over_exchanged_labels_is_reported_with_its_company(labelled: Label
     assert share.baseline.value < share.value
 
 
+def test_hit_rates_by_quantile_are_counts_of_windows_called() -> None:
+    row = {
+        "unit": "1", "cluster": "a", "explainer": "ngrams", "scorer": "detection", "label": "own", "documents": [1, 2, 3, 4],
+        "quantiles": [1, 1, 2, 0], "truth": [True, True, True, False], "predicted": [0.9, 0.1, 0.6, 0.2],
+    }  # fmt: skip
+    rows = [row, {**row, "unit": "2", "cluster": "b", "predicted": [0.0, 0.1, 0.7, 0.9]}]
+    first, second = label_measures.hit_rates(rows, ("ngrams",), {})
+    assert (first.labels["quantile"], first.value, first.n) == ("1", 0.25, 2)
+    assert (second.labels["quantile"], second.value) == ("2", 1.0)
+    assert first.baseline
+    assert first.baseline.value == 0.5
+
+
 # --- a chat model that knows the truth, one that guesses, and one that babbles ---
 
 JUDGES: dict[str, Callable[[list[str]], list[float]]] = {TRUTH[name]: RULES[name] for name in TRUTH}

@@ -160,6 +160,8 @@ def judge(record: Record, verdicts: Sequence[Verdict], config: Config) -> Findin
         )
     measured += _beyond(measured)
     rows = kinds[KINDS[0]]["rows"]
+    if "detection" in config.scorers:
+        measured += label_measures.hit_rates(rows, config.explainers, {"latents": KINDS[0]})
     measured += label_measures.feature_scores(rows, config.explainers, config.scorers, {"latents": KINDS[0]})
     if record.data["verdicts"]:
         measured += list(_agreement(measured, record.data["verdicts"], config))

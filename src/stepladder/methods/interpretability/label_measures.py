@@ -106,6 +106,32 @@ def feature_scores(
     return found
 
 
+def hit_rates(rows: Sequence[Row], explainers: Iterable[str], labels: Labels) -> list[Measurement]:
+    """Share of active windows that detection calls, by the quantile of activation that they are from.
+
+    Baseline: the share of silent windows that it calls. One row a window; windows of one cluster of latents go together.
+    """
+    found = []
+    for explainer in explainers:
+        own = [
+            r for r in rows if (r["explainer"], r["scorer"], r["label"]) == (explainer, "detection", OWN) and "truth" in r
+        ]
+        called = [
+            (q if t else 0, None if p is None else float(p >= 0.5), r["cluster"])
+            for r in own
+            for q, t, p in zip(r["quantiles"], r["truth"], r["predicted"], strict=True)
+        ]
+        silent = rate_measurement("", [c for q, c, _ in called if q == 0], [g for q, _, g in called if q == 0])
+        alarms = Baseline(name="silent windows called active", value=silent.value, interval=silent.interval)
+        for quantile in sorted({q for q, _, _ in called} - {0}):
+            part = [(c, g) for q, c, g in called if q == quantile]
+            place = {**labels, "explainer": explainer, "quantile": str(quantile)}
+            found.append(
+                rate_measurement("hit_rate", [c for c, _ in part], [g for _, g in part], labels=place, baseline=alarms)
+            )
+    return found
+
+
 def _feature(own: Estimate | None, reason: str, other: Estimate | None, scorer: str, place: Labels) -> Measurement:
     chance = 0.0 if scorer == "simulation" else 0.5
     baseline = Baseline(name="another latent's label", value=other.value, interval=other.interval) if other else None

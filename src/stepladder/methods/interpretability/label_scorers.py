@@ -87,16 +87,17 @@ def row(job: Job, predictions: Sequence[Prediction]) -> dict[str, Any]:
     """What is kept of a job: documents and, for each item, truth and probability, or the sums that make Pearson's r."""
     documents = [item.example.document for item in job.items]
     if job.scorer == "simulation":
-        kept = [
+        moments = [
             None if p is None else sums(np.array(p), np.array(item.example.activations))
             for item, p in zip(job.items, predictions, strict=True)
         ]
-        return {"documents": documents, "sums": kept}
-    return {
+        return {"documents": documents, "sums": moments}
+    kept: dict[str, Any] = {
         "documents": documents,
         "truth": [item.truth for item in job.items],
         "predicted": [None if p is None else round(float(p), 6) for p in predictions],  # type: ignore[arg-type]
     }
+    return kept | ({"quantiles": [item.example.quantile for item in job.items]} if job.scorer == "detection" else {})
 
 
 # --- by the label's rule ---

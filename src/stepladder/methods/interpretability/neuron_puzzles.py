@@ -105,7 +105,7 @@ def _pooled(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         if missing or not known:
             yield {**head, "reason": (missing or parts)[0]["reason"]}
         else:
-            fields = [name for name in ("documents", "sums", "truth", "predicted") if name in known[0]]
+            fields = [name for name in ("documents", "sums", "truth", "predicted", "quantiles") if name in known[0]]
             yield {**head, **{name: [value for part in known for value in part[name]] for name in fields}}
 
 
