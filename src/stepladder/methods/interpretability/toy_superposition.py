@@ -170,15 +170,11 @@ def _recovered(context: Context, config: Config, toys: Toys, advance: Callable[[
         density = torch.tensor([RECOVERED_DENSITY])
         batches = (sample(density, 512, 1, RECOVERED, generator)[0, 0] @ true for _ in range(config.dictionary_steps))
         wanted = TrainingConfig(
-            architecture="batchtopk",
-            latents=2 * RECOVERED,
-            k=1,
-            steps=config.dictionary_steps,
-            learning_rate=0.01,
-            seed=unit,
-        )
+            architecture="batchtopk", latents=2 * RECOVERED, k=1, steps=config.dictionary_steps, learning_rate=0.01, seed=unit
+        )  # fmt: skip
         found = train_dictionary(batches, wanted, context.folder / f"toy-{unit}")
-        used = true[true.square().sum(-1) > REPRESENTED]
+        held = true.square().sum(-1) > REPRESENTED
+        used = true[held] if held.any() else true
         random = torch.randn(found.W_dec.shape, generator=generator)
         scores = {name: recovery(rows, used) for name, rows in (("found", found.W_dec), ("random", random))}
         rows.append({"unit": unit, "features": len(used)} | {
