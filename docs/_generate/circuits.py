@@ -179,18 +179,16 @@ def graph(picture: Mapping[str, Any]) -> Any:
         for i, (layer, token, index, _) in enumerate(features)
     ]
     nodes.append({"x": len(words) - 1, "y": top, "name": f"{answer.strip()} over {foil.strip()}", "kind": "target"})
-    strongest = max(abs(weight) for *_, weight in picture["edges"])
+    strongest = max(carried for *_, carried in picture["edges"])
     edges = []
-    for row, column, weight in picture["edges"]:
+    for row, column, weight, carried in picture["edges"]:
         start, end = nodes[column], nodes[-1] if row == 0 else nodes[len(words) + row - 1]
-        sign = "for the answer" if weight > 0 else "against"
-        edges.append(
-            {"x": start["x"], "y": start["y"], "x2": end["x"], "y2": end["y"], "sign": sign, "w": abs(weight) / strongest}
-        )
+        where = {"x": start["x"], "y": start["y"], "x2": end["x"], "y2": end["y"]}
+        edges.append(where | {"sign": "raises" if weight > 0 else "lowers", "w": carried / strongest})
     hue = alt.Color(
         "sign:N",
         title=None,
-        scale=alt.Scale(domain=["for the answer", "against"], range=[charts.colour("after"), charts.colour("before")]),
+        scale=alt.Scale(domain=["raises", "lowers"], range=[charts.colour("after"), charts.colour("before")]),
     )
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[-0.6, len(words) - 0.2]))
     y = alt.Y(

@@ -171,6 +171,16 @@ def test_attribution_is_the_slope_of_patching(random_model: CircuitModel) -> Non
     assert estimated.numpy() == pytest.approx(small.numpy(), rel=2e-2, abs=0.1)
 
 
+def test_attribution_misses_what_goes_through_a_saturated_softmax(planted: CircuitModel) -> None:
+    """The written induction head looks nowhere else: its own effect is estimated well, that of the head it reads is not."""
+    prompts, clean = pairs_of_bigrams()
+    base, wanted = patching.read(planted, prompts.tokens), patching.read(planted, clean)
+    exact = patching.patch_each(planted, prompts, base, [PREVIOUS, INDUCTION], wanted.kept).mean(1)
+    quick = patching.attribute(planted, prompts, [PREVIOUS, INDUCTION], wanted.kept).mean(1)
+    assert quick[1].item() == pytest.approx(exact[1].item(), rel=0.05)
+    assert quick[0] < 0 < exact[0]
+
+
 def test_direct_paths_are_those_of_a_linear_model() -> None:
     """In a linear model the direct path to the logits is the contribution times the unembedding."""
     model = CircuitModel(LinearModel())

@@ -96,11 +96,17 @@ def ablated(model: CircuitModel, tokens: Tensor, frozen: Frozen, features: Seque
 
 
 def _picture(graph: Graph) -> dict[str, Any]:
-    """Nodes and the strongest edges, as JSON can hold them."""
+    """Nodes with their influence, and the strongest edges with their weight and the influence that they carry."""
     reached = zip(graph.features, graph.influence[1:].tolist(), strict=True)
-    features = [[f.layer, f.token, f.index, round(i, 5)] for f, i in reached]
-    edges = [[row, column, round(float(graph.weights[row, column]), 5)] for row, column in graph.pruned(SHOWN)]
-    return {"features": features, "tokens": [round(float(i), 5) for i in graph.tokens], "edges": edges}
+    features = [[f.layer, f.token, f.index, _round(i)] for f, i in reached]
+    flow = graph.influence[:, None] * graph.shares
+    kept = graph.pruned(SHOWN)
+    edges = [[row, column, _round(graph.weights[row, column]), _round(flow[row, column])] for row, column in kept]
+    return {"features": features, "tokens": [_round(i) for i in graph.tokens], "edges": edges}
+
+
+def _round(value: Tensor | float) -> float:
+    return round(float(value), 5)
 
 
 def _transcoders(folder: str, model: CircuitModel) -> dict[int, Dictionary]:

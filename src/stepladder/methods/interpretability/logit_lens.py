@@ -94,7 +94,7 @@ def _read(
     from stepladder.methods.interpretability.circuits_model import CircuitModel
 
     model = CircuitModel(subject.weights())
-    layers = sorted({round(i * (model.layers - 1) / config.layers) for i in range(config.layers)})
+    layers = sorted({i * (model.layers - 1) // config.layers for i in range(config.layers)})
     with context.task("reading streams", len(fitted) + len(held)) as advance:
         seen = lenses.read_streams(model, fitted, layers, advance)
         new = lenses.read_streams(model, held, layers, advance)
