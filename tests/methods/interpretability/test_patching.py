@@ -63,10 +63,12 @@ def test_the_planted_path_carries_all_and_no_other_anything(planted: CircuitMode
     prompts, clean = pairs_of_bigrams()
     base, wanted = patching.read(planted, prompts.tokens), patching.read(planted, clean)
     gap = prompts.difference(planted.last(wanted.hidden)) - prompts.difference(planted.last(base.hidden))
-    for receiver in [None, *patching.heads_of(planted)]:
-        share = patching.path_effect(planted, prompts, base, PREVIOUS, receiver, wanted.kept) / gap
-        assert share == pytest.approx(float(receiver == INDUCTION), abs=1e-4), receiver
-    direct = patching.path_effect(planted, prompts, base, INDUCTION, None, wanted.kept)
+    receivers = [None, *patching.heads_of(planted)]
+    for agree in (0, 1):  # in these prompts the first token is the same in both
+        shares = patching.path_effects(planted, prompts, base, PREVIOUS, receivers, wanted.kept, agree) / gap
+        for receiver, share in zip(receivers, shares, strict=True):
+            assert share == pytest.approx(float(receiver == INDUCTION), abs=1e-4), receiver
+    direct = patching.path_effects(planted, prompts, base, INDUCTION, [None], wanted.kept)[0]
     assert direct / gap == pytest.approx(1.0, abs=1e-4)
 
 
@@ -193,7 +195,7 @@ def test_direct_paths_are_those_of_a_linear_model() -> None:
     weights = model.projections[0].weight[:, 4:8]
     unembedded = moved @ weights.T @ model.model.head.weight.T
     expected = prompts.difference(unembedded)
-    found = patching.path_effect(model, prompts, base, sender, None, wanted.kept)
+    found = patching.path_effects(model, prompts, base, sender, [None], wanted.kept)[0]
     assert found == pytest.approx(expected, rel=1e-3, abs=1e-5)
 
 

@@ -37,7 +37,7 @@ class Config:
     """Pairs of prompts; heads are named on every other one and measured on the rest."""
     named: int = 6
     """How many heads to name."""
-    draws: int = 8
+    draws: int = 5
     """How often as many heads are drawn at random, for comparison."""
     stream_layers: int = 5
     """At how many layers, evenly spread, the stream is patched token by token."""

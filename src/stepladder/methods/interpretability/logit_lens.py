@@ -52,7 +52,7 @@ class Config:
     """Documents to read; every third topic (or document) is held out."""
     length: int = 96
     """Longest document, in tokens; the rest is cut off."""
-    layers: int = 8
+    layers: int = 6
     """At how many layers, evenly spread below the last, predictions are read."""
 
     def __post_init__(self) -> None:

@@ -179,28 +179,33 @@ def attribute(model: CircuitModel, prompts: Prompts, parts: Sequence[Part], valu
     return torch.stack([part.pick(moved[part.place]).flatten(1).sum(1) for part in parts])
 
 
-def path_effect(
-    model: CircuitModel, prompts: Prompts, base: Run, sender: Part, receiver: Part | None, values: Mapping[Place, Tensor]
-) -> Tensor:
-    """(prompts,): effect of the direct path from a head or MLP to a later head; to the logits for receiver `None`.
+def path_effects(
+    model: CircuitModel, prompts: Prompts, base: Run, sender: Part, receivers: Sequence[Part | None],
+    values: Mapping[Place, Tensor], agree: int = 0,
+) -> Tensor:  # fmt: skip
+    """(receivers, prompts): effects of direct paths from a head or MLP to heads; to the logits for receiver `None`.
 
     The stream into the receiver's layer is that of `base` plus what the sender adds differently when it takes its value in
     `values`; the value the receiver then has is put into a run that is otherwise `base`. 0 where the sender does not come
-    before the receiver.
+    before the receiver. The first `agree` tokens have the same values in both.
     """
     import torch
 
     assert base.hidden is not None
     plain = prompts.difference(model.last(base.hidden))
     shift = _contribution(model, prompts, base, sender, values)
-    if receiver is None:
-        stream = base.kept[Place(model.layers - 1, "residual")] + shift
-        return prompts.difference(model.last(model.norm(stream))) - plain
-    if sender.layer >= receiver.layer:
-        return torch.zeros_like(plain)
-    stream = base.kept[Place(receiver.layer - 1, "residual")] + shift
-    moved = model.run(prompts.tokens, keep=[receiver.place], start=(receiver.layer, stream), stop=receiver.layer)
-    return patch_each(model, prompts, base, [receiver], moved.kept)[0]
+    found = []
+    for receiver in receivers:
+        if receiver is None:
+            stream = base.kept[Place(model.layers - 1, "residual")] + shift
+            found.append(prompts.difference(model.last(model.norm(stream))) - plain)
+        elif sender.layer >= receiver.layer:
+            found.append(torch.zeros_like(plain))
+        else:
+            start = (receiver.layer, base.kept[Place(receiver.layer - 1, "residual")] + shift)
+            moved = model.run(prompts.tokens, keep=[receiver.place], start=start, stop=receiver.layer)
+            found.append(patch_each(model, prompts, base, [receiver], moved.kept, agree=agree)[0])
+    return torch.stack(found)
 
 
 def _contribution(model: CircuitModel, prompts: Prompts, base: Run, sender: Part, values: Mapping[Place, Tensor]) -> Tensor:

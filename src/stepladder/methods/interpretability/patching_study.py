@@ -120,18 +120,18 @@ def _grouped(twins: Twins, named: Sequence[Part], draws: Sequence[Sequence[Part]
 
 def _paths(context: Context, twins: Twins, named: Sequence[Part], drawn: Sequence[Part]) -> list[dict[str, Any]]:
     """Direct paths from each named head to each later one and to the logits; and from random heads to the same places."""
-    ends: list[Part | None] = [*sorted(named), None]
+    where = (twins.model, twins.corrupted, twins.corrupted_run)
     found = []
     with context.task("tracing paths", len(named) + len(drawn)) as advance:
         for kind, senders in (("named", sorted(named)), ("random", sorted(drawn))):
             for sender in senders:
-                for end in ends:
-                    if end is None or sender.layer < end.layer:
-                        effect = patching.path_effect(
-                            twins.model, twins.corrupted, twins.corrupted_run, sender, end, twins.clean_run.kept
-                        )
-                        name = end.name if end else "logits"
-                        found.append({"kind": kind, "from": sender.name, "to": name, "effect": _rounded(effect)})
+                ends: list[Part | None] = [*(end for end in sorted(named) if sender.layer < end.layer), None]
+                effects = patching.path_effects(*where, sender, ends, twins.clean_run.kept, twins.agree)
+                names = [end.name if end else "logits" for end in ends]
+                found += [
+                    {"kind": kind, "from": sender.name, "to": name, "effect": _rounded(effect)}
+                    for name, effect in zip(names, effects, strict=True)
+                ]
                 advance(1)
     return found
 
