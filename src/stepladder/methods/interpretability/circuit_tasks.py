@@ -15,6 +15,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from stepladder.core.errors import UnknownName
 
@@ -64,6 +65,11 @@ def make_pairs(task: str, count: int, seed: int, tokens: Tokenize, vocabulary: S
     lengths = Counter(len(pair.clean) for pair in made if pair)
     usual = lengths.most_common(1)[0][0] if lengths else 0
     return [pair if pair and len(pair.clean) == usual else None for pair in made]
+
+
+def drawable(tokenizer: Any) -> list[int]:
+    """Ids of all tokens but the special ones: what `repeats` may draw from."""
+    return sorted(set(range(len(tokenizer))) - set(tokenizer.all_special_ids))
 
 
 def _indirect_object(rng: random.Random) -> Written:

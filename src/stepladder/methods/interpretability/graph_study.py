@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from stepladder.core import Context, StepladderError
-from stepladder.methods.interpretability.circuit_tasks import Pair, make_pairs
+from stepladder.methods.interpretability.circuit_tasks import Pair, drawable, make_pairs
 from stepladder.methods.interpretability.circuits_model import CircuitModel, Place
 from stepladder.methods.interpretability.frozen import Frozen, freeze
 from stepladder.methods.interpretability.graph import Feature, Graph, build_graph, graph_of
@@ -26,8 +26,7 @@ SHOWN = 0.6
 
 def study(context: Context, subject: LocalModel, config: Config) -> dict[str, Any]:
     """Scores of each prompt's graph and of its random counterpart, and the edges of the first one's picture."""
-    tokenizer = subject.chat_format.tokenizer
-    vocabulary = sorted(set(range(len(tokenizer))) - set(tokenizer.all_special_ids))
+    vocabulary = drawable(subject.chat_format.tokenizer)
     made = make_pairs(config.task, config.prompts, context.seed, subject.tokens, vocabulary)
     model = CircuitModel(subject.weights())
     transcoders = _transcoders(config.dictionaries, model)

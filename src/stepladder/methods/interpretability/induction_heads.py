@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from stepladder.core import Access, Context, Finding, Method, Record, Verdict, new_record, require_access
 from stepladder.core.errors import StepladderError, require_between
 from stepladder.methods.interpretability import induction_measures
+from stepladder.methods.interpretability.circuit_tasks import drawable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,8 +55,7 @@ def record(context: Context, config: Config) -> Record:
     from stepladder.methods.interpretability.circuits_model import CircuitModel
 
     subject = cast("LocalModel", context.subject)
-    tokenizer = subject.chat_format.tokenizer
-    vocabulary = sorted(set(range(len(tokenizer))) - set(tokenizer.all_special_ids))
+    vocabulary = drawable(subject.chat_format.tokenizer)
     if len(vocabulary) < config.length:
         raise StepladderError(f"induction_heads: length is {config.length}; the model has {len(vocabulary)} tokens to draw")
     data = study(context, CircuitModel(subject.weights("eager")), vocabulary, config)

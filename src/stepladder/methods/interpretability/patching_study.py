@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stepladder.core import Context
 from stepladder.methods.interpretability import patching
-from stepladder.methods.interpretability.circuit_tasks import Pair, make_pairs
+from stepladder.methods.interpretability.circuit_tasks import Pair, drawable, make_pairs
 from stepladder.methods.interpretability.circuits_model import CircuitModel, Run
 from stepladder.methods.interpretability.patching import Part, Prompts
 
@@ -44,17 +44,14 @@ class Twins:
 
 def study(context: Context, subject: LocalModel, config: Config) -> dict[str, Any]:
     """Everything that `activation_patching` keeps, as JSON can hold it; only the counts where too few pairs are of use."""
-    tokenizer = subject.chat_format.tokenizer
-    vocabulary = sorted(set(range(len(tokenizer))) - set(tokenizer.all_special_ids))
-    made = make_pairs(config.task, config.pairs, context.seed, subject.chat_format.tokens, vocabulary)
+    vocabulary = drawable(subject.chat_format.tokenizer)
+    made = make_pairs(config.task, config.pairs, context.seed, subject.tokens, vocabulary)
     pairs = [pair for pair in made if pair]
     data: dict[str, Any] = {"asked": len(made), "usable": len(pairs)}
     if len(pairs) < FEWEST:
         return data
     twins = read_twins(CircuitModel(subject.weights()), pairs)
-    pieces = tokenizer.convert_ids_to_tokens(list(pairs[0].clean))
     shown = {"words": pairs[0].words, "tokens": [subject.chat_format.text([token]) for token in pairs[0].clean]}
-    assert len(pieces) == len(shown["tokens"])
     return data | shown | _patched(context, twins, config)
 
 
