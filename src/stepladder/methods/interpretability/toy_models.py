@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 EVALUATED = 4096
-LEARNING_RATE = 0.01
+LEARNING_RATE = 0.03
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def sample(density: Tensor, size: int, units: int, features: int, generator: tor
 
 
 def train_toys(
-    settings: Sequence[Setting], units: int, restarts: int, steps: int, batch: int = 256, seed: int = 0,
+    settings: Sequence[Setting], units: int, restarts: int, steps: int, batch: int = 128, seed: int = 0,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Toys:  # fmt: skip
     """Train units x restarts models of each setting, all of one shape; of the restarts the one of lowest loss is kept."""

@@ -39,11 +39,11 @@ class Config:
 
     units: int = 6
     """Independent seeds."""
-    restarts: int = 4
+    restarts: int = 8
     """Starts of each small model, of which the one with the lowest loss is kept."""
-    steps: int = 800
-    """Training steps of each model, of 256 rows."""
-    dictionary_steps: int = 800
+    steps: int = 600
+    """Training steps of each model, of 128 rows (polytopes: 512)."""
+    dictionary_steps: int = 600
     """Training steps of the autoencoder on a toy's hidden vectors, of 512 rows."""
 
     def __post_init__(self) -> None:
@@ -81,7 +81,7 @@ def _even(features: int, hidden: int, density: float) -> Setting:
 
 
 def _trained(
-    settings: Sequence[Setting], config: Config, seed: int, advance: Callable[[int], None], restarts: int, batch: int = 256
+    settings: Sequence[Setting], config: Config, seed: int, advance: Callable[[int], None], restarts: int, batch: int = 128
 ) -> Toys:
     from stepladder.methods.interpretability.toy_models import train_toys
 
@@ -170,7 +170,8 @@ def _recovered(context: Context, config: Config, toys: Toys, advance: Callable[[
         density = torch.tensor([RECOVERED_DENSITY])
         batches = (sample(density, 512, 1, RECOVERED, generator)[0, 0] @ true for _ in range(config.dictionary_steps))
         wanted = TrainingConfig(
-            architecture="batchtopk", latents=2 * RECOVERED, k=1, steps=config.dictionary_steps, learning_rate=0.01, seed=unit
+            architecture="batchtopk", latents=2 * RECOVERED, k=1, steps=config.dictionary_steps, seed=unit,
+            learning_rate=0.01,
         )  # fmt: skip
         found = train_dictionary(batches, wanted, context.folder / f"toy-{unit}")
         held = true.square().sum(-1) > REPRESENTED
