@@ -30,7 +30,7 @@ from stepladder.store import Store, open_store
 SEEN = PAGES / "influence.json"
 QUERIES = 8
 NAMES = {
-    "ekfac": "EK-FAC", "ekfac_checkpoints": "EK-FAC, two checkpoints",
+    "ekfac": "EK-FAC", "ekfac_checkpoints": "EK-FAC, summed",
     "gradient_dot": "gradient product", "tracin": "TracIn", "trak": "TRAK", "tfidf": "bag of words",
     "random": "random order",
 }  # fmt: skip
