@@ -13,6 +13,7 @@ from stepladder.methods.interpretability.label_scores import accuracy, area, cor
 ROWS = st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=4, max_size=40)
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_accuracy_f1_and_area_are_scikit_learns(rows: list[tuple[bool, float]]) -> None:
     truth, predicted = [t for t, _ in rows], [p for _, p in rows]
