@@ -1,24 +1,30 @@
 """The figures of the pages on concept probes and concept steering; types in no figure.
 
 python docs/_generate/probes.py STORE    measure on the embedded model (STORE keeps the answers), then draw
-python docs/_generate/probes.py          draw again from docs/methods/concept_probes.json and concept_steering.json
+python docs/_generate/probes.py STORE FILE    and with the repe_facts statements of FILE as a further topic, at five layers
+python docs/_generate/probes.py          draw again from docs/methods/concept_probes*.json and concept_steering.json
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
-from training_charts import FONT, draw, finding, lines, point, shown, table, write
+from training_charts import FONT, PAGES, draw, finding, lines, point, shown, table, write
 
 from stepladder.core import Finding
+from stepladder.execution import Budget, Progress
+from stepladder.loop import measure, open_bench
 from stepladder.methods.interpretability import concept_probes, concept_steering
 from stepladder.methods.interpretability.probe_measures import PROBES, TESTS
+from stepladder.store import open_store
 
 NAMES = {
     "logistic": "logistic", "whitened_mass_mean": "mass-mean, whitened", "mass_mean": "mass-mean", "ccs": "CCS",
     "random_direction": "random direction", "bag_of_words": "bag of words",
 }  # fmt: skip
+REPE = PAGES / "concept_probes_repe_facts.json"
 DIRECTIONS = {"concept": "the concept's direction", "random": "random, same length"}
 
 
@@ -153,7 +159,29 @@ def _doses(seen: Finding, concepts: list[str]) -> str:
     return table(head, rows)
 
 
+def with_file(store: str, file: str) -> None:
+    """Measure with a file of statements beside the shipped ones."""
+    with open_store(Path(store), Progress(), Budget()) as opened:
+        bench = open_bench(opened, "smollm2", "refusal_patterns", None, seed=0)
+        config = concept_probes.Config(statements=file, layers=5)
+        REPE.write_text(measure(bench, concept_probes.METHOD, config).finding.to_json() + "\n", "utf-8")
+
+
+def foreign(seen: Finding, topic: str) -> None:
+    """From each topic to the statements of a file."""
+    rows = []
+    for m in seen.select("transfer_auroc", probe="logistic", tested_on=topic):
+        source = m.labels["trained_on"]
+        mean = seen.one("transfer_auroc", probe="mass_mean", trained_on=source, tested_on=topic)
+        assert m.baseline is not None
+        rows.append([source, shown(m, percent=False), shown(mean, percent=False), _baseline(m.baseline)])
+    write("concept_probes_repe_facts", table("trained on|logistic|mass-mean|bag of words", rows))
+
+
 if __name__ == "__main__":
     store = sys.argv[1] if len(sys.argv) > 1 else None
+    if len(sys.argv) > 2:
+        with_file(sys.argv[1], sys.argv[2])
     probes(finding(concept_probes.METHOD, store))
+    foreign(Finding.from_json(REPE.read_text("utf-8")), "repe_facts")
     steering(finding(concept_steering.METHOD, store))

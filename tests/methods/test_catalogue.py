@@ -21,6 +21,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "adversarial_training": {"rounds": 2, "rows": 16, "benign": 16, "search": 8},
     "influence": {"rows": str(Path(__file__).parent / "attribution" / "rows.jsonl")},
     "concept_steering": {"items": 16, "strengths": (-1.0, 1.0), "random_directions": 1, "fluency_prompts": 2},
+    "concept_probes": {"per_topic": 10, "layers": 2},
     "feature_labels": {"tokens": 4000, "latents": 64, "k": 4, "steps": 20, "features": 4, "windows": 8, "pages": 1},
     "unlearning": {"algorithms": ("npo", "task_vector"), "authors": 6, "forgotten": 3, "epochs": 3, "unlearn_epochs": 2},
     "process_outcome": {"seeds": 2, "problems": 32, "test_problems": 8},

@@ -15,6 +15,7 @@ from stepladder.methods.interpretability.activation_harvest import METHOD as act
 from stepladder.methods.interpretability.activation_patching import METHOD as activation_patching
 from stepladder.methods.interpretability.attribution_graph import METHOD as attribution_graph
 from stepladder.methods.interpretability.concept_steering import METHOD as concept_steering
+from stepladder.methods.interpretability.concept_probes import METHOD as concept_probes
 from stepladder.methods.interpretability.explain_success import METHOD as explain_success
 from stepladder.methods.interpretability.feature_labels import METHOD as feature_labels
 from stepladder.methods.interpretability.induction_heads import METHOD as induction_heads
@@ -52,6 +53,7 @@ CATALOGUE: tuple[Method, ...] = (
     activation_harvest,
     sparse_autoencoder,
     concept_steering,
+    concept_probes,
     persona_vectors,
     explain_success,
     influence,
