@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+import shutil
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -107,6 +108,13 @@ def test_any_latent_has_its_page_within_a_second(features: FeatureFolder) -> Non
 def test_a_folder_that_is_none_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"no index of latents"):
         open_features(tmp_path)
+
+
+def test_an_index_that_lost_a_part_is_a_clear_error(features: FeatureFolder, tmp_path: Path) -> None:
+    shutil.copytree(features.folder, tmp_path / "copy")
+    (tmp_path / "copy" / "latents" / "rows.npy").unlink()
+    with pytest.raises(StoreError, match="damaged"):
+        open_features(tmp_path / "copy")
 
 
 @pytest.mark.parametrize(("token", "seen"), [("\n", "⏎"), ("a\tb", "a⇥b"), ("\u200b", "‹U+200B›"), (" é", " é")])

@@ -75,10 +75,13 @@ class LatentIndex:
 
 
 def open_index(folder: Path) -> LatentIndex:
-    """The index that `index_latents` has finished in that folder; `StoreError` where there is none."""
+    """The index that `index_latents` has finished in that folder; `StoreError` where there is none or it is damaged."""
     if not (folder / "index.json").is_file():
         raise StoreError(f"{folder}: no index of latents (index.json is missing)")
-    return LatentIndex(folder, *(np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS))
+    try:
+        return LatentIndex(folder, *(np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{folder}: the index of latents is damaged or of another version: {error}") from None
 
 
 def index_latents(
