@@ -10,6 +10,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,19 @@ def numbers(seen: Finding) -> str:
         lost = seen.one("loss_recovered", **labels, ablation="mean")
         chance = f"{100 * lost.baseline.value:.0f}%" if lost.baseline and lost.baseline.value is not None else ""
         shares = [shown(seen.one(name, **labels)) for name in ("dead_share", "dense_share")]
-        gain = shown(seen.one("gain_over_pca", **labels), sign=True)
-        rows.append([labels["k"], shown(m), gain, shown(lost), chance, *shares])
+        gains = [shown(seen.one(name, **labels), sign=True) for name in ("gain_over_pca", "overfit")]
+        rows.append([labels["k"], shown(m), *gains, shown(lost), chance, *shares])
     head = (
-        "k|explained variance|over as many components, points|loss recovered|by random directions|dead latents|dense latents"
+        "k|explained variance|over as many components, points|overfit, points|loss recovered|by random directions|dead|dense"
     )
     return table(head, rows)
+
+
+def settings(config: dict[str, Any]) -> str:
+    """What was run, in words."""
+    return (
+        f"{config['latents']:,} latents, {config['documents']} documents at most, each token seen {config['epochs']} times:"
+    )
 
 
 def planted() -> dict[str, dict[str, float]]:
@@ -86,10 +94,11 @@ def recovered(scores: dict[str, dict[str, float]]) -> str:
 
 if __name__ == "__main__":
     store = sys.argv[1] if len(sys.argv) > 1 else None
-    if store:
-        PLANTED.write_text(json.dumps(planted(), indent=1) + "\n", "utf-8")
     seen = finding(METHOD, store)
+    if store:
+        kept = {"config": asdict(METHOD.config()), "planted": planted()}
+        PLANTED.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
+    kept = json.loads(PLANTED.read_text("utf-8"))
     frontier(seen)
-    scores = json.loads(PLANTED.read_text("utf-8"))
-    write("sparse_autoencoder", numbers(seen))
-    write("sparse_autoencoder_planted", recovered(scores))
+    write("sparse_autoencoder", f"{settings(kept['config'])}\n\n{numbers(seen)}")
+    write("sparse_autoencoder_planted", recovered(kept["planted"]))

@@ -105,6 +105,16 @@ def test_silent_latents_are_started_anew(tmp_path: Path) -> None:
     assert alive(8) > 2 * alive(0)
 
 
+def test_a_massive_activation_does_not_change_what_is_learnt(tmp_path: Path) -> None:
+    def batches(massive: bool) -> Iterator[torch.Tensor]:
+        for x, _ in plant(FEATURES, D, ACTIVE, seed=1).batches(64, seed=2):
+            yield torch.cat((x, 500 * torch.ones(1, D))) if massive else x
+
+    config = dataclasses.replace(SMALL, steps=30)
+    with_it, without = (train_dictionary(batches(massive), config, tmp_path / str(massive)) for massive in (True, False))
+    assert all(torch.equal(value, without.tensors()[name]) for name, value in with_it.tensors().items())
+
+
 def test_two_harvests_of_the_same_documents_train_a_transcoder(tmp_path: Path) -> None:
     planted = plant(FEATURES, D, ACTIVE, seed=1, d_out=20)
     lengths = [30 + 7 * i % 50 for i in range(100)]

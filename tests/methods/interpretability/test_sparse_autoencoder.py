@@ -16,10 +16,11 @@ torch = pytest.importorskip("torch")
 
 from stepladder.methods.interpretability import harvest as harvesting  # noqa: E402
 from stepladder.methods.interpretability import sae_training  # noqa: E402
+from stepladder.methods.interpretability.sae_components import principal  # noqa: E402
 from stepladder.methods.interpretability.sae_metrics import explained_variance  # noqa: E402
 from stepladder.methods.interpretability.sae_recovery import plant, recovery  # noqa: E402
 from stepladder.methods.interpretability.saelens import load_dictionary  # noqa: E402
-from stepladder.methods.interpretability.sparse_autoencoder import METHOD, Config, _principal  # noqa: E402
+from stepladder.methods.interpretability.sparse_autoencoder import METHOD, Config  # noqa: E402
 from stepladder.methods.interpretability.text import shipped_text  # noqa: E402
 from stepladder.models.local.model import LocalModel  # noqa: E402
 from stepladder.store.shards import ShardInfo, Shards, ShardWriter, open_shards  # noqa: E402
@@ -83,6 +84,11 @@ def test_noise_of_the_same_covariance_gives_much_less(measured: Callable[[bool],
     assert planted.value is not None
     assert noise.value is not None
     assert noise.value < 0.5 < planted.value
+    memories = [measured(name)[0].one("overfit") for name in (False, True)]
+    assert memories[0].interval is not None
+    assert memories[0].interval.low < 0.05
+    assert memories[1].interval is not None
+    assert memories[1].interval.low > 0  # noise seen sixty times is learnt by heart
 
 
 def test_components_explain_the_share_of_their_eigenvalues() -> None:
@@ -93,7 +99,7 @@ def test_components_explain_the_share_of_their_eigenvalues() -> None:
     class Place:
         info = ShardInfo("tiny", 1, "residual", 6)
 
-    pca = _principal(x.mean(0), vectors.flip(1).t()[:2], Place())  # type: ignore[arg-type]
+    pca = principal(x.mean(0), vectors.flip(1).t()[:2], Place())  # type: ignore[arg-type]
     assert explained_variance(x, pca.reconstruct(x)) == pytest.approx(float(values[-2:].sum() / values.sum()), rel=1e-4)
     assert torch.equal((pca.encode(x) > 0).sum(1), torch.full((5000,), 2))
 

@@ -12,6 +12,7 @@ dictionary reads raw activations and an active latent's value is in their units,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -28,6 +29,8 @@ from stepladder.methods.interpretability.sae_dense import dense_loss, next_l1
 from stepladder.methods.interpretability.sae_state import State, load_state, save_state, start
 
 Batch = Tensor | tuple[Tensor, Tensor]
+MASSIVE = 10.0
+"""Rows whose norm is above so many medians of the first batch are not trained on."""
 _SPARSE = ("topk", "batchtopk", "matryoshka")
 
 
@@ -48,8 +51,8 @@ def train_dictionary(
     with task(f"training of {config.architecture} dictionary", config.steps) as advance:
         advance(done)
         for x, wanted in _pairs(islice(batches, done, config.steps), device):
-            state = state or start(config, x, wanted)
-            _step(state, config, x, wanted)
+            state = state or start(config, *_ordinary(x, wanted, float(x.norm(dim=1).median())))
+            _step(state, config, *_ordinary(x, wanted, math.sqrt(x.shape[1]) / state.scale_in))
             advance(1)
             if state.step % config.checkpoint_every == 0:
                 save_state(state, folder, config)
@@ -64,6 +67,14 @@ def _pairs(batches: Iterable[Batch], device: str) -> Iterator[tuple[Tensor, Tens
     for batch in batches:
         x, wanted = batch if isinstance(batch, tuple) else (batch, None)
         yield x.to(device, torch.float32), None if wanted is None else wanted.to(device, torch.float32)
+
+
+def _ordinary(x: Tensor, wanted: Tensor | None, median: float) -> tuple[Tensor, Tensor | None]:
+    """Without rows of massive norm: attention sinks, of which one can outweigh all others in the loss."""
+    kept = x.norm(dim=1) <= MASSIVE * median
+    if kept.all() or not kept.any():
+        return x, wanted
+    return x[kept], None if wanted is None else wanted[kept]
 
 
 def _step(state: State, config: TrainingConfig, x: Tensor, wanted: Tensor | None) -> None:
