@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
 import shutil
+import sys
 import time
 from html.parser import HTMLParser
 from pathlib import Path
