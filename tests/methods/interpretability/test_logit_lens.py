@@ -130,9 +130,10 @@ def test_the_whole_technique_on_own_texts(tmp_path: Path) -> None:
     lines = [" ".join(f"w{(i * 7 + j * j) % 15}" for j in range(12)) for i in range(30)]
     texts.write_text("\n".join(f'{{"text": "{line}"}}' for line in lines))
     config = Config(texts=str(texts), documents=30, layers=1)
-    context = Context(subject=subject, ask=no_asking, folder=tmp_path, seed=0)
+    context = Context(subject=subject, ask=no_asking, folder=tmp_path / "new", seed=0)
     found = METHOD.judge(METHOD.record(context, config), (), config)
-    assert (tmp_path / "tuned_lens.safetensors").exists()
+    assert (tmp_path / "new" / "tuned_lens.safetensors").exists()
+    assert METHOD.judge(METHOD.record(context, config), (), config) == found  # and goes on from what is there
     kl: dict[str, Any] = {lens: found.one("divergence_from_final", lens=lens, layer="0") for lens in ("logit", "tuned")}
     assert kl["logit"].n == 10
     gain = found.one("tuning_gain", layer="0")

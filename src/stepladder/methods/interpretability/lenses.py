@@ -177,6 +177,7 @@ def save_translators(translators: dict[int, Translator], path: Path) -> None:
     """As safetensors, `<layer>.A` and `<layer>.b`; the file appears when it is whole."""
     from safetensors.torch import save_file
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     made = path.with_suffix(".part")
     tensors = {f"{layer}.{name}": getattr(found, name) for layer, found in translators.items() for name in ("A", "b")}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, made)

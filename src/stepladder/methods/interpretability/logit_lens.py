@@ -98,9 +98,11 @@ def _read(
     with context.task("reading streams", len(fitted) + len(held)) as advance:
         seen = lenses.read_streams(model, fitted, layers, advance)
         new = lenses.read_streams(model, held, layers, advance)
-    with context.task("fitting translators", lenses.STEPS) as advance:
-        translators = lenses.fit_translators(model, seen, context.seed, advance)
-    lenses.save_translators(translators, context.folder / ARTIFACT)
+    kept = context.folder / ARTIFACT
+    if not kept.exists():
+        with context.task("fitting translators", lenses.STEPS) as advance:
+            lenses.save_translators(lenses.fit_translators(model, seen, context.seed, advance), kept)
+    translators = lenses.load_translators(kept)
     reading = {"constant": lenses.constant_lens(lenses.mean_distribution(model, seen.last))}
     reading["final"] = lenses.stream_lens(model, new.last)
     for layer in layers:
