@@ -162,7 +162,7 @@ def graph_picture(data: Mapping[str, Any]) -> dict[str, Any]:
 def graph_page(seen: Finding, picture: Mapping[str, Any]) -> None:
     """The first prompt's graph, and the scores."""
     draw(graph(picture), "attribution_graph")
-    rows = [[m.name.replace("_", " "), shown(m), _baseline(m, "%"), str(m.n)] for m in seen.measurements]
+    rows = [[m.name.replace("_", " "), shown(m, percent=False), _baseline(m, "", 1), str(m.n)] for m in seen.measurements]
     write("attribution_graph", table("measurement|graph|random features|prompts", rows))
 
 
@@ -257,7 +257,7 @@ def heat(cells: Sequence[Sequence[Any]], x: str, y: str, title: str, row: int = 
 def _baseline(m: Measurement, unit: str = "", scale: float = 100) -> str:
     if m.baseline is None or m.baseline.value is None:
         return ""
-    digits = 2 if scale == 1 else 0
+    digits = 3 if scale == 1 and abs(m.baseline.value) < 0.1 else 2 if scale == 1 else 0
     low = m.baseline.interval
     ends = f" [{scale * low.low:.{digits}f}, {scale * low.high:.{digits}f}]" if low else ""
     return f"{scale * m.baseline.value:.{digits}f}{unit}{ends}"

@@ -78,13 +78,18 @@ class _Row:
 
 
 def build_graph(frozen: Frozen, direction: Tensor, size: int) -> Graph:
-    """The graph of `final[last token] . direction` with the `size` features of most influence, taken in greedily."""
+    """The graph of `final[last token] . direction` with the `size` features of most influence, taken in greedily.
+
+    Features of the first token count as left out: attention rests there where it has nothing to look at, its stream is many
+    times as long as any other, and what it writes is of every answer alike.
+    """
     rows = [_row(frozen, frozen.final[-1] @ direction)]
     chosen: list[Feature] = []
     while len(chosen) < size:
         influence = _influence(rows, chosen)
         reach = sum(w * row.features.abs() / row.total for w, row in zip(influence.tolist(), rows, strict=True))
         assert isinstance(reach, Tensor)
+        reach[:, 0] = 0
         for feature in chosen:
             reach[feature.layer, feature.token, feature.index] = 0
         best = reach.flatten().topk(min(AT_ONCE, size - len(chosen))).indices
