@@ -44,7 +44,7 @@ class Config:
     steps: int = 600
     """Training steps of each model, of 128 rows (polytopes: 512)."""
     dictionary_steps: int = 600
-    """Training steps of the autoencoder on a toy's hidden vectors, of 512 rows."""
+    """Training steps of the autoencoder on a toy's hidden vectors, of some 500 rows with a feature."""
 
     def __post_init__(self) -> None:
         for name, least in (("units", 2), ("restarts", 1), ("steps", 20), ("dictionary_steps", 20)):
@@ -168,7 +168,8 @@ def _recovered(context: Context, config: Config, toys: Toys, advance: Callable[[
     for unit in range(config.units):
         generator, true = torch.Generator().manual_seed(context.seed * 1000 + unit), toys.W[0, unit]
         density = torch.tensor([RECOVERED_DENSITY])
-        batches = (sample(density, 512, 1, RECOVERED, generator)[0, 0] @ true for _ in range(config.dictionary_steps))
+        features = (sample(density, 1024, 1, RECOVERED, generator)[0, 0] for _ in range(config.dictionary_steps))
+        batches = (x[x.any(1)] @ true for x in features)  # half of the rows have no feature at all and teach nothing
         wanted = TrainingConfig(
             architecture="batchtopk", latents=2 * RECOVERED, k=1, steps=config.dictionary_steps, seed=unit,
             learning_rate=0.01,
