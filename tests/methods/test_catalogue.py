@@ -29,6 +29,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "activation_patching": {"task": "repeats"},
     "attribution_graph": {"task": "repeats"},
     "persona_vectors": {"traits": ("rudeness",), "epochs": 1.0},
+    "toy_superposition": {"units": 2, "restarts": 1, "steps": 60, "dictionary_steps": 40},
+    "latent_concepts": {"documents": 30, "window": 16, "steps": 20, "k": 4, "latents": (16, 32)},
     "sparse_autoencoder": {"documents": 60, "k": (4,), "latents": 64, "epochs": 2},
 }
 """Where the default configuration trains for long: what must hold for every technique holds in little."""
