@@ -4,10 +4,33 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import framework, generation, page, peak, training
+from benchmarks import (
+    circuits,
+    dictionaries,
+    features,
+    framework,
+    generation,
+    harvest,
+    influence,
+    page,
+    peak,
+    probes,
+    training,
+)
 from benchmarks.rows import WORK, save
 
-PARTS = ("peak", "generation", "training", "framework")
+PARTS = (
+    "peak",
+    "generation",
+    "training",
+    "framework",
+    "harvest",
+    "influence",
+    "probes",
+    "dictionaries",
+    "features",
+    "circuits",
+)
 
 
 def main(wanted: list[str]) -> None:
@@ -22,6 +45,12 @@ def main(wanted: list[str]) -> None:
         "generation": lambda: generation.rows(top),
         "training": lambda: training.rows(top),
         "framework": framework.rows,
+        "harvest": lambda: harvest.rows(top),
+        "influence": lambda: influence.rows(top),
+        "probes": lambda: probes.rows(top),
+        "dictionaries": lambda: dictionaries.rows(top),
+        "features": features.rows,
+        "circuits": lambda: circuits.rows(top),
     }
     for name in wanted or PARTS:
         print(f"{name} ...", flush=True)

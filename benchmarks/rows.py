@@ -24,6 +24,13 @@ PEERS = {
     "inspect-hf": ("inspect-ai==0.3.285", "transformers==5.23.0", "accelerate==1.15.0"),
     "trl": ("trl==1.16.0", "peft==0.21.2", "datasets==5.2.0", "transformers==5.23.0", "accelerate==1.15.0"),
     "transformers": ("transformers==5.23.0", "accelerate==1.15.0"),
+    "transformer-lens": ("transformer-lens==4.3.0", "transformers==5.23.0"),
+    "nnsight": ("nnsight==0.8.1", "transformers==5.23.0"),
+    "sae-lens": ("sae-lens==6.54.12", "transformer-lens==3.9.0", "transformers==5.23.0"),
+    "sklearn": ("scikit-learn==1.9.1",),
+    "sparsify": ("eai-sparsify==1.3.3",),
+    "dictionary_learning": ("dictionary-learning==0.1.0",),
+    "kronfluence": ("kronfluence==1.0.1", "transformers==5.23.0", "accelerate==1.15.0"),
 }
 
 

@@ -127,6 +127,15 @@ def test_measure_then_judge_again_without_asking(tmp_path: Path, capsys: pytest.
     assert sum(done["counts"].values()) >= len(done["flips"])
 
 
+def test_a_page_of_a_record_that_has_none_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("measure", "attack_library", *SMALL, "--store", tmp_path, "--json") == 0
+    record = json.loads(capsys.readouterr().out)["record"]
+    assert run("feature", record, "3", "--store", tmp_path) != 0
+    error = capsys.readouterr().err
+    assert error.startswith("stepladder: ")
+    assert error.count("\n") == 1
+
+
 def test_a_whole_scripted_run_prints_its_table_and_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--subject", "scripted/demo", "--store", str(tmp_path), "--name", "first"]
     assert run("run", *options) == 0

@@ -19,9 +19,19 @@ from stepladder.store import open_store
 DOCS = Path(__file__).parents[2] / "docs" / "methods"
 SMALL: dict[str, dict[str, Any]] = {
     "adversarial_training": {"rounds": 2, "rows": 16, "benign": 16, "search": 8},
+    "influence": {"rows": str(Path(__file__).parent / "attribution" / "rows.jsonl")},
+    "concept_steering": {"items": 16, "strengths": (-1.0, 1.0), "random_directions": 1, "fluency_prompts": 2},
+    "concept_probes": {"per_topic": 10, "layers": 2},
+    "feature_labels": {"tokens": 4000, "latents": 64, "k": 4, "steps": 20, "features": 4, "windows": 8, "pages": 1},
     "unlearning": {"algorithms": ("npo", "task_vector"), "authors": 6, "forgotten": 3, "epochs": 3, "unlearn_epochs": 2},
     "process_outcome": {"seeds": 2, "problems": 32, "test_problems": 8},
     "reward_overoptimisation": {"seeds": 2, "steps": 50},
+    "activation_patching": {"task": "repeats"},
+    "attribution_graph": {"task": "repeats"},
+    "persona_vectors": {"traits": ("rudeness",), "epochs": 1.0},
+    "toy_superposition": {"units": 2, "restarts": 1, "steps": 60, "dictionary_steps": 40},
+    "latent_concepts": {"documents": 30, "window": 16, "steps": 20, "k": 4, "latents": (16, 32)},
+    "sparse_autoencoder": {"documents": 60, "k": (4,), "latents": 64, "epochs": 2},
 }
 """Where the default configuration trains for long: what must hold for every technique holds in little."""
 every_method = pytest.mark.parametrize("method", CATALOGUE, ids=[m.name for m in CATALOGUE])

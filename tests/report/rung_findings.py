@@ -49,6 +49,13 @@ def rung_findings() -> dict[str, Finding]:
             _share("behaviour_rate", 24, 60, **behaviour),
             _points("behaviour_change", -0.1, behaviour="sycophancy"),
         ),
+        "explain": _finding(
+            "explain_success",
+            _share("separation", 45, 60, by="direction", place="layer 15", scope="all attacks"),
+            _share("separation", 33, 60, by="direction", place="layer 15", scope="within a family"),
+            _points("success_change", 0.25, by="direction", push="towards success"),
+            Measurement(name="ablation_effect", value=None, unit="nats", n=0, reason="successes and refusals begin alike"),
+        ),
         "audit": _finding(
             "investigator",
             detection("sycophancy", 3.1, True, n=40, interval=Interval(low=2.0, high=4.0, method="bootstrap")),

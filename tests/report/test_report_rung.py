@@ -61,3 +61,10 @@ def test_before_and_after_of_the_battery_stand_together(section: dict[str, str])
     assert "50.0%" in text
     assert "40.0%" in text
     assert "−10.0 points" in text
+
+
+def test_the_explanation_goes_from_what_separates_to_what_it_causes(section: dict[str, str]) -> None:
+    text = section["explanation"]
+    places = [text.index(words) for words in ("75.0%", "begin alike", "25.0 points")]
+    assert places == sorted(places)
+    assert "55.0%" not in text  # the same within a family is among the measurements only

@@ -1,4 +1,4 @@
-"""The command line: `stepladder run | measure | calibrate | judge | ledger | report | models | methods | doctor`.
+"""The command line: `stepladder run | measure | calibrate | judge | feature | ledger | report | models | methods | doctor`.
 
 Commands parse their options, call one function of a room below and print what it returns: tables for people on stdout,
 or with `--json` one JSON document; progress goes to stderr. Whatever a user can cause ends in one line and a non-zero
@@ -18,6 +18,7 @@ COMMANDS = {
     "measure": "run one technique: stepladder measure METHOD",
     "calibrate": "measure techniques on organisms with planted behaviours and their clean twins",
     "judge": "judge a stored record again: stepladder judge RECORD --judge JUDGE",
+    "feature": "the page of one latent: stepladder feature RECORD LATENT",
     "ledger": "what was certified or refused, and everything that it rests on",
     "report": "build a stored run's report again",
     "models": "the models that can be named, and what access they give",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from stepladder.cli.options import Calibrate, Judge, Ledger, Listing, Measure, Options, Report, Run, Shared
+from stepladder.cli.options import Calibrate, Feature, Judge, Ledger, Listing, Measure, Options, Report, Run, Shared
 from stepladder.cli.output import count_lines, print_rows, print_table, show
 
 if TYPE_CHECKING:
@@ -106,6 +107,19 @@ def _judge(arguments: list[str]) -> None:
     show(f"{len(done.flips)} of {sum(done.counts.values())} verdicts flipped; {shown}", *sorted(count_lines(done.counts)))
 
 
+def _feature(arguments: list[str]) -> None:
+    options = _parse(Feature, "feature", arguments)
+    from stepladder.methods.interpretability.feature_page import feature_page
+    from stepladder.store import open_store, save_text
+
+    with open_store(options.store) as store:
+        record = store.load_record(options.record)
+        html = feature_page(store.artifacts(record), options.latent)
+    page = options.store / "features" / f"{record.key[:12]}-{options.latent}.html"
+    save_text(page, html)
+    print(json.dumps({"record": record.key, "latent": options.latent, "page": str(page)}) if options.json else page)
+
+
 def _report(arguments: list[str]) -> None:
     options = _parse(Report, "report", arguments)
     from stepladder.loop import rebuild_report
@@ -188,6 +202,7 @@ HANDLERS: dict[str, Callable[[list[str]], None]] = {
     "measure": _measure,
     "calibrate": _calibrate,
     "judge": _judge,
+    "feature": _feature,
     "report": _report,
     "ledger": _ledger,
     "models": _models,

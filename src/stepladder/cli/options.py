@@ -86,6 +86,20 @@ class Calibrate(Shared):
 
 
 @dataclass(frozen=True)
+class Feature:
+    """The page of one latent that `feature_labels` read: contexts, histogram, logits, neighbours, label with its score."""
+
+    record: Annotated[str, tyro.conf.Positional]
+    """Key of a record of feature_labels, or a unique beginning of it."""
+    latent: Annotated[int, tyro.conf.Positional]
+    """Number of the latent in its dictionary."""
+    store: Path = Path("runs")
+    """Folder of the records; the page goes to <store>/features/."""
+    json: bool = False
+    """Print one JSON document instead of the path."""
+
+
+@dataclass(frozen=True)
 class Report:
     """Build a stored run's report again from the store; asks no model."""
 

@@ -1,6 +1,7 @@
 """The stages of a rung, in order; each is one technique on one of the rung's models.
 
     find            attack_library on the subject
+    explain         explain_success: what inside the subject separates success from refusal, and whether it decides
     best_of_n       best_of_n on the subject
     assess          behaviour_battery on the subject
     strengthen      adversarial_training on what was found          -> an adapter, hence the trained model
@@ -48,6 +49,8 @@ def run_stages(bench: Bench) -> Staged:
     """All stages on the bench's subject."""
     library, best_of_n, battery = (get_method(name) for name in ("attack_library", "best_of_n", "behaviour_battery"))
     stages = {"find": measure(bench, library, ATTACKS)}
+    if isinstance(bench.subject, LocalModel):
+        stages["explain"] = measure(bench, get_method("explain_success"), inputs={"attack_library": stages["find"]})
     stages["best_of_n"] = measure(bench, best_of_n, TRIES)
     stages["assess"] = measure(bench, battery)
     trained, left_out = bench, []

@@ -1,6 +1,7 @@
 """The techniques. `CATALOGUE` lists every finished one, explicitly; what is not in it does not exist."""
 
 from stepladder.core import Method, UnknownName
+from stepladder.methods.attribution.influence import METHOD as influence
 from stepladder.methods.auditing.breadth_first_red_team import METHOD as breadth_first_red_team
 from stepladder.methods.auditing.evaluation_agent import METHOD as evaluation_agent
 from stepladder.methods.auditing.investigator import METHOD as investigator
@@ -10,6 +11,20 @@ from stepladder.methods.evaluation.behaviour_battery import METHOD as behaviour_
 from stepladder.methods.evaluation.cot_faithfulness import METHOD as cot_faithfulness
 from stepladder.methods.evaluation.model_written_evaluations import METHOD as model_written_evaluations
 from stepladder.methods.evaluation.sandbagging_elicitation import METHOD as sandbagging_elicitation
+from stepladder.methods.interpretability.activation_harvest import METHOD as activation_harvest
+from stepladder.methods.interpretability.activation_patching import METHOD as activation_patching
+from stepladder.methods.interpretability.attribution_graph import METHOD as attribution_graph
+from stepladder.methods.interpretability.concept_probes import METHOD as concept_probes
+from stepladder.methods.interpretability.concept_steering import METHOD as concept_steering
+from stepladder.methods.interpretability.explain_success import METHOD as explain_success
+from stepladder.methods.interpretability.feature_labels import METHOD as feature_labels
+from stepladder.methods.interpretability.induction_heads import METHOD as induction_heads
+from stepladder.methods.interpretability.latent_concepts import METHOD as latent_concepts
+from stepladder.methods.interpretability.logit_lens import METHOD as logit_lens
+from stepladder.methods.interpretability.neuron_puzzles import METHOD as neuron_puzzles
+from stepladder.methods.interpretability.persona_vectors import METHOD as persona_vectors
+from stepladder.methods.interpretability.sparse_autoencoder import METHOD as sparse_autoencoder
+from stepladder.methods.interpretability.toy_superposition import METHOD as toy_superposition
 from stepladder.methods.red_teaming.attack_library import METHOD as attack_library
 from stepladder.methods.red_teaming.best_of_n import METHOD as best_of_n
 from stepladder.methods.safeguards.constitutional_classifiers import METHOD as constitutional_classifiers
@@ -37,6 +52,21 @@ CATALOGUE: tuple[Method, ...] = (
     unlearning,
     process_outcome,
     reward_overoptimisation,
+    activation_harvest,
+    sparse_autoencoder,
+    concept_steering,
+    concept_probes,
+    persona_vectors,
+    explain_success,
+    influence,
+    feature_labels,
+    neuron_puzzles,
+    activation_patching,
+    induction_heads,
+    logit_lens,
+    attribution_graph,
+    latent_concepts,
+    toy_superposition,
 )
 
 

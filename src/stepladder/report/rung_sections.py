@@ -67,6 +67,29 @@ def _rates(whole: Finding) -> Sequence[Measurement]:
     return whole.select("attack_success_by_step")
 
 
+EXPLAINED = {
+    "separation": "Tells success from refusal by",
+    "log_odds_change": "Log-odds of complying, pushed",
+    "ablation_effect": "Log-odds towards the other outcome, taken away",
+    "success_change": "Success, pushed",
+}
+"""Measurements of the explanation, from what separates to what it causes."""
+
+
+def explanation(findings: Mapping[str, Finding]) -> tuple[Row, ...]:
+    """What separates the attacks that got through from those that did not, and what changing it does."""
+    return tuple(
+        Row(f"{title}: {label_words(_shown(m))}" if m.labels else title, m)
+        for name, title in EXPLAINED.items()
+        for m in _select(findings, "explain", name)
+        if m.labels.get("scope", "all attacks") == "all attacks"
+    )
+
+
+def _shown(m: Measurement) -> dict[str, str]:
+    return {name: value for name, value in m.labels.items() if name != "scope"}
+
+
 def assessment(findings: Mapping[str, Finding]) -> tuple[Comparison, ...]:
     """The battery before training and after it, and the paired change where one was formed."""
     first, again = findings.get("assess"), findings.get("assess_again")
@@ -138,6 +161,7 @@ def reasons(report: Report) -> dict[str, str]:
     """For each of these sections that is empty, the sentence that says why."""
     have = {
         "steps": (bool(steps(report.findings)), "No stage of this run looked at the rung as a whole."),
+        "explanation": (bool(explanation(report.findings)), "No white-box subject: nothing inside it could be looked at."),
         "assessment": (bool(assessment(report.findings)), "The behaviour battery was not run on this subject."),
         "audit": (bool(audit(report)), "No technique of this run looked for a planted or hidden behaviour."),
         "trust": (bool(trust(report.findings)), "No helper was checked in this run."),

@@ -15,6 +15,7 @@ STAGE_WORDS = {
     "find_trained": "the same attacks on the trained model",
     "find_again": "the same attacks on the guarded model",
     "assess": "assessment of the bare model",
+    "explain": "what separates success from refusal",
     "strengthen": "training",
     "assess_again": "assessment of the trained model",
     "audit": "blind audit of the trained model",

@@ -106,10 +106,10 @@ def save_tensors(path: Path, tensors: Mapping[str, np.ndarray[Any, Any]], metada
     write_atomic(path, lambda temporary: temporary.write_bytes(data))
 
 
-def load_tensors(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays of a safetensors file; raises `StoreError` where it is missing or not one."""
+def load_tensors(path: Path, *names: str) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of a safetensors file, or those named; raises `StoreError` where it is missing or not one."""
     with _tensors(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        return {name: file.get_tensor(name) for name in names or file.keys()}
 
 
 def load_metadata(path: Path) -> dict[str, str]:

@@ -25,6 +25,8 @@ class Trunk(Protocol):
 
     layers: int
     width: int
+    heads: int
+    head_width: int
     context: int
     device: torch.device
 
@@ -116,7 +118,8 @@ class LlamaTrunk:
         import torch.nn.functional as functional
 
         normed = functional.rms_norm(x, (self.width,), block.attention_norm, self.epsilon).to(self.dtype)
-        added = block.output(self._attention(index, block.query_key_value(normed), positions, rotation, mask, state))
+        mixed = self._attention(index, block.query_key_value(normed), positions, rotation, mask, state)
+        added = block.output(self._tap(taps, index, "heads", mixed, positions))
         x = x + self._tap(taps, index, "attention", added, positions)
         normed = functional.rms_norm(x, (self.width,), block.mlp_norm, self.epsilon).to(self.dtype)
         gate, up = block.gate_up(normed).chunk(2, -1)

@@ -2,6 +2,8 @@
 
 Layers are counted from 0 as in `model.layers`. The sites of layer `l`, all of shape (rows, tokens, width):
 
+* `heads`: what each attention head has gathered, one head after the other, before the output projection mixes them (its
+  width is heads x head width, not always that of the stream);
 * `attention` and `mlp`: what the sublayer adds to the residual stream;
 * `residual`: the stream after the layer, `hidden_states[l + 1]` of transformers (at the last layer before the final norm).
 """
@@ -17,7 +19,7 @@ from stepladder.core.errors import UnknownName
 if TYPE_CHECKING:
     from torch import Tensor
 
-Site = Literal["residual", "attention", "mlp"]
+Site = Literal["residual", "attention", "mlp", "heads"]
 SITES: tuple[str, ...] = get_args(Site)
 
 
@@ -39,7 +41,8 @@ class Edit:
 class Taps:
     """Edits to apply and layers to capture during a forward pass, and the layer after which to stop.
 
-    Captures see what the edits made. `captured` maps each wanted layer to the (rows, tokens, width) tensor at `site`.
+    Captures see what the edits made. `captured` maps each wanted layer to the (rows, tokens, width) tensor at `site`, in
+    the precision that it has there.
     """
 
     edits: tuple[Edit, ...] = ()
@@ -62,7 +65,7 @@ class Taps:
             if edit.layer == layer and edit.site == site:
                 activation = edit.change(activation.float(), positions).to(activation.dtype)
         if site == self.site and layer in self.layers:
-            self.captured[layer] = activation.float()
+            self.captured[layer] = activation
         return activation
 
 

@@ -6,6 +6,7 @@ through forward hooks. Early exit is an exception that the last hook raises.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 STACKS = ("model.layers", "model.language_model.layers", "transformer.h", "gpt_neox.layers", "model.decoder.layers")
 ATTENTIONS = ("self_attn", "attn", "attention", "self_attention")
 MLPS = ("mlp", "feed_forward", "ffn")
+PROJECTIONS = ("o_proj", "out_proj", "c_proj", "dense")
+"""The names of an attention's output projection."""
+NORMED = {"attention": "post_attention_layernorm", "mlp": "post_feedforward_layernorm"}
+"""Where a block norms what a sublayer gives before adding it (Gemma, OLMo 2), the norm's output is what is added."""
 
 
 class _Stop(Exception):
@@ -35,7 +40,8 @@ class GenericTrunk:
         self.model, self.device = model.to(device, dtype).eval(), device
         config = model.config.get_text_config()
         self.stack = _stack(model)
-        self.layers, self.width = len(self.stack), config.hidden_size
+        self.layers, self.width, self.heads = len(self.stack), config.hidden_size, config.num_attention_heads
+        self.head_width = getattr(config, "head_dim", None) or self.width // self.heads
         # Beyond a sliding window, columns that padding leaves empty would count: such contexts are refused.
         window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
         limit = getattr(config, "max_position_embeddings", None) or 1 << 30
@@ -82,10 +88,16 @@ class GenericTrunk:
 
     def _layer_hooks(self, index: int, taps: Taps, positions: Tensor) -> list[Any]:
         block = self.stack[index]
-        places = {"attention": ATTENTIONS, "mlp": MLPS, "residual": ()}
+        places: dict[str, tuple[str, ...]] = {"attention": ATTENTIONS, "mlp": MLPS, "residual": ()}
+        if hasattr(block, NORMED["mlp"]):
+            places |= {site: (name,) for site, name in NORMED.items()}
         wanted = [site for site in places if taps.wants(index, site)]
-        modules = {site: _child(block, places[site]) if places[site] else block for site in wanted}
-        return [modules[site].register_forward_hook(_hook(index, site, taps, positions)) for site in wanted]
+        modules = {site: _sublayer(block, places[site]) if places[site] else block for site in wanted}
+        hooks = [modules[site].register_forward_hook(_hook(index, site, taps, positions)) for site in wanted]
+        if taps.wants(index, "heads"):
+            projection = _child(_child(block, ATTENTIONS), PROJECTIONS)
+            hooks.append(projection.register_forward_pre_hook(_input_hook(index, taps, positions)))
+        return hooks
 
 
 def _hook(index: int, site: str, taps: Taps, positions: Tensor) -> Any:
@@ -99,6 +111,18 @@ def _hook(index: int, site: str, taps: Taps, positions: Tensor) -> Any:
     return run
 
 
+def _input_hook(index: int, taps: Taps, positions: Tensor) -> Any:
+    """What goes into the output projection: (rows, tokens, heads * head width)."""
+
+    def run(module: Any, inputs: Any) -> Any:
+        changed = taps(index, "heads", inputs[0].view(*positions.shape, -1), positions)
+        if taps.last == index and taps.site == "heads":
+            raise _Stop
+        return (changed.view(inputs[0].shape), *inputs[1:])
+
+    return run
+
+
 def _stack(model: Any) -> Any:
     for path in STACKS:
         try:
@@ -108,6 +132,16 @@ def _stack(model: Any) -> Any:
     raise ModelUnavailable(
         f"where the layers of a {model.config.model_type} model lie is not known; known: {', '.join(STACKS)}"
     )
+
+
+def _sublayer(block: Any, names: tuple[str, ...]) -> Any:
+    """The module whose output is what the sublayer adds."""
+    module = _child(block, names)
+    if "residual" in inspect.signature(module.forward).parameters:  # Bloom, MPT
+        raise ModelUnavailable(
+            f"a {type(module).__name__} adds the residual stream itself: what it adds cannot be read alone"
+        )
+    return module
 
 
 def _child(block: Any, names: tuple[str, ...]) -> Any:

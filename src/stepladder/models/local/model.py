@@ -10,20 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import numpy as np
-
-from stepladder.core.errors import ModelUnavailable
 from stepladder.core.keys import digest
 from stepladder.core.method import Access
-from stepladder.core.values import Message, Reply, Request
+from stepladder.core.values import Reply, Request
 from stepladder.models.local import loading
 from stepladder.models.local.chat_format import ChatFormat, joined
-from stepladder.models.local.edits import Edit, check_place, patching, steering
+from stepladder.models.local.edits import Edit
 from stepladder.models.local.embedded import cache_folder
 from stepladder.models.local.generate import Continuation, generate
 from stepladder.models.local.history import History
 from stepladder.models.local.replies import fits, reply_of
 from stepladder.models.local.sampling import Job
+from stepladder.models.local.white_box import WhiteBox
 from stepladder.models.local.worker import Desk, Worker
 
 if TYPE_CHECKING:
@@ -37,7 +35,7 @@ Stack = tuple[Path, ...]
 """Adapters, in the order in which they are merged in."""
 
 
-class LocalModel:
+class LocalModel(WhiteBox):
     """A model in this process; weights are loaded when first needed.
 
     `precision` is "bfloat16" or "float32"; by default what the processor is fast at. All work is done by one thread, one
@@ -76,24 +74,13 @@ class LocalModel:
         """Another model on the same weights and this one's adapters, with `adapters` on top and `system` in front."""
         return LocalModel(name, self.folder, self.precision, (*self._own, *adapters), joined(self._system, system))
 
-    @property
-    def layers(self) -> int:
-        """Number of layers; they are counted from 0."""
-        return self._trunk().layers
-
-    @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        return self._trunk().width
-
-    @property
-    def context(self) -> int:
-        """The largest number of tokens, prompt and reply together."""
-        return self._trunk().context
+    def tokens(self, text: str) -> list[int]:
+        """Token ids of bare text, without special tokens."""
+        return self.chat_format.tokens(text)
 
     def count_tokens(self, text: str) -> int:
         """Number of tokens of bare text."""
-        return len(self.chat_format.tokens(text))
+        return len(self.tokens(text))
 
     # --- chat ---
 
@@ -114,57 +101,7 @@ class LocalModel:
         pieces = self.chat_format.tokenizer.convert_ids_to_tokens(result.tokens)
         return self._reply(job, result, time.perf_counter() - start, trunk), tuple(pieces)
 
-    # --- white box ---
-
-    def logprobs(self, pairs: Sequence[tuple[tuple[Message, ...], str]]) -> list[np.ndarray]:
-        """log p of each token of each continuation after the chat-formatted prompt with the assistant's turn opened."""
-        from stepladder.models.local.teacher import continuation_logprobs
-
-        edits, trunk, chat = self._edits, self._trunk(), self.chat_format
-        tokens = [(self._fitting(chat.prompt(prompt)), chat.tokens(text)) for prompt, text in pairs]
-        return self._run(lambda: continuation_logprobs(trunk, tokens, edits))
-
-    def activations(
-        self,
-        conversations: Sequence[tuple[Message, ...]],
-        layers: Sequence[int],
-        site: str = "residual",
-        generation_prompt: bool = False,
-    ) -> list[np.ndarray]:
-        """(tokens, len(layers), width) in float32 for each conversation; sites and layers as in `models.local.edits`.
-
-        Every message is a closed turn; `generation_prompt` opens the assistant's turn after them.
-        """
-        from stepladder.models.local.teacher import activations
-
-        edits, trunk, chat = self._edits, self._trunk(), self.chat_format
-        for layer in layers:
-            check_place(layer, trunk.layers, site)
-        tokens = [self._fitting(chat.prompt(messages, generation_prompt)) for messages in conversations]
-        return self._run(lambda: activations(trunk, tokens, layers, site, edits))
-
-    # --- changing it ---
-
-    @contextmanager
-    def steer(self, layer: int, vector: np.ndarray, scale: float = 1.0) -> Iterator[None]:
-        """Add `scale * vector` to the residual stream after `layer`, at every token."""
-        check_place(layer, self.layers, "residual")
-        vector = self._vector(vector, (self.width,))
-        key = digest(["steer", layer, scale, vector.tobytes().hex()])
-        with self._edited(steering(layer, self._tensor(vector), scale, key)):
-            yield
-
-    @contextmanager
-    def patch(
-        self, layer: int, values: np.ndarray, site: str = "residual", positions: Sequence[int] | None = None
-    ) -> Iterator[None]:
-        """Replace the activation at `site` by `values`: (width) everywhere or at `positions`, or (len(positions), width)."""
-        check_place(layer, self.layers, site)
-        rows = (len(positions), self.width) if positions is not None and np.ndim(values) == 2 else (self.width,)
-        values = self._vector(values, rows)
-        key = digest(["patch", layer, site, positions, values.tobytes().hex()])
-        with self._edited(patching(layer, site, self._tensor(values), positions, key)):
-            yield
+    # --- with other weights ---
 
     @contextmanager
     def adapter(self, path: Path | str) -> Iterator[None]:
@@ -242,15 +179,6 @@ class LocalModel:
     def _run(self, work: Callable[[], T]) -> T:
         return self._worker.run(lambda: _inference(work))
 
-    @contextmanager
-    def _edited(self, edit: Edit) -> Iterator[None]:
-        before = self._edits
-        self._edits = (*before, edit)
-        try:
-            yield
-        finally:
-            self._edits = before
-
     def _replies(self, trunk: Trunk, requests: Sequence[Request], edits: tuple[Edit, ...], history: History) -> list[Reply]:
         start = time.perf_counter()
         jobs = [self.job(request) for request in requests]
@@ -274,22 +202,6 @@ class LocalModel:
 
     def _reply(self, job: Job, result: Continuation | None, seconds: float, trunk: Trunk) -> Reply:
         return reply_of(job, result, self.chat_format.text(result.tokens) if result else "", seconds, trunk.context)
-
-    def _fitting(self, tokens: list[int]) -> list[int]:
-        if len(tokens) > self.context:
-            raise ModelUnavailable(f"{len(tokens)} tokens do not fit the context of {self.name}, {self.context}")
-        return tokens
-
-    def _vector(self, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        array = np.ascontiguousarray(values, np.float32)
-        if array.shape != shape or not np.isfinite(array).all():
-            raise ModelUnavailable(f"{self.name} needs finite values of shape {shape} here, not {array.shape}")
-        return array
-
-    def _tensor(self, values: np.ndarray) -> Any:
-        import torch
-
-        return torch.from_numpy(values).to(self._placed[0])
 
 
 def _inference(work: Callable[[], T]) -> T:

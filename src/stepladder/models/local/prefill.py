@@ -103,11 +103,11 @@ def read_prefix(trunk: Trunk, tokens: Tokens, taps: Taps | None) -> KeyValues:
     return state
 
 
-def batches(lengths: Sequence[int]) -> list[slice]:
-    """Cut rows, sorted from long to short, into runs of at most `TOKEN_BUDGET` padded tokens."""
+def batches(lengths: Sequence[int], budget: int = TOKEN_BUDGET) -> list[slice]:
+    """Cut rows, sorted from long to short, into runs of at most `budget` padded tokens."""
     cuts, start = [], 0
     for row in range(1, len(lengths) + 1):
-        if row == len(lengths) or (row + 1 - start) * lengths[start] > TOKEN_BUDGET:
+        if row == len(lengths) or (row + 1 - start) * lengths[start] > budget:
             cuts.append(slice(start, row))
             start = row
     return cuts

@@ -10,12 +10,16 @@ import numpy as np
 from stepladder.models.local.cache import KeyValues
 from stepladder.models.local.edits import Edit, Taps
 from stepladder.models.local.generate import COLUMN_BUDGET
-from stepladder.models.local.prefill import Filled, Tokens, batches, padded, prefill, shared_prefix
+from stepladder.models.local.prefill import TOKEN_BUDGET, Filled, Tokens, batches, padded, prefill, shared_prefix
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from stepladder.models.local.decoder import Trunk
+
+DEVICE_TOKEN_BUDGET = 1 << 15
+"""Padded tokens of one forward pass on an accelerator, which a CPU's batch would leave idle."""
 
 
 def continuation_logprobs(
@@ -41,13 +45,14 @@ def activations(
     """(tokens, len(layers), width) in float32 for each sequence; stops after the last layer, reads a common prefix once."""
     import torch
 
-    results: list[np.ndarray] = [np.zeros((0, len(layers), trunk.width), np.float32)] * len(sequences)
+    width = site_width(trunk, site)
+    results: list[np.ndarray] = [np.zeros((0, len(layers), width), np.float32)] * len(sequences)
     order = sorted((i for i, s in enumerate(sequences) if s), key=lambda i: -len(sequences[i]))
     if not order:
         return results
     ordered = [sequences[i] for i in order]
     shared = shared_prefix(ordered)
-    state, head = KeyValues(1, shared), torch.zeros(0, len(layers), trunk.width)
+    state, head = KeyValues(1, shared), torch.zeros(0, len(layers), width)
     if shared:
         head = _captured(trunk, [ordered[0][:shared]], 0, state, layers, site, edits)[0].cpu()
     for rows in batches([len(s) - shared for s in ordered]):
@@ -58,17 +63,37 @@ def activations(
     return results
 
 
+def reading_plan(trunk: Trunk, sequences: Sequence[Tokens]) -> list[list[int]]:
+    """Which sequences to read together: similar lengths, as many tokens as fill the device; empty ones are left out."""
+    order = sorted((i for i, s in enumerate(sequences) if s), key=lambda i: -len(sequences[i]))
+    budget = TOKEN_BUDGET if trunk.device.type == "cpu" else DEVICE_TOKEN_BUDGET
+    return [order[rows] for rows in batches([len(sequences[i]) for i in order], budget)]
+
+
+def read_batch(
+    trunk: Trunk, sequences: Sequence[Tokens], layers: Sequence[int], site: str, edits: tuple[Edit, ...], dtype: torch.dtype
+) -> list[Tensor]:
+    """(tokens, len(layers), width) in `dtype` on the CPU for each of one batch's sequences, the longest first."""
+    found = _captured(trunk, sequences, 0, None, layers, site, edits, dtype).cpu()
+    return [values[: len(tokens)] for tokens, values in zip(sequences, found, strict=True)]
+
+
+def site_width(trunk: Trunk, site: str) -> int:
+    """Width of the activations at a site."""
+    return trunk.heads * trunk.head_width if site == "heads" else trunk.width
+
+
 def _captured(
     trunk: Trunk, tokens: Sequence[Tokens], start: int, state: KeyValues | None,
-    layers: Sequence[int], site: str, edits: tuple[Edit, ...],
+    layers: Sequence[int], site: str, edits: tuple[Edit, ...], dtype: torch.dtype | None = None,
 ) -> Tensor:  # fmt: skip
-    """(rows, tokens, layers, width)."""
+    """(rows, tokens, layers, width) in `dtype`, by default float32."""
     import torch
 
     taps = Taps(edits, frozenset(layers), site)
     ids, positions = padded(tokens, start, trunk)
     trunk.forward(ids, positions, state, None, taps)
-    return torch.stack([taps.captured[layer] for layer in layers], 2)
+    return torch.stack([taps.captured[layer].to(dtype or torch.float32) for layer in layers], 2)
 
 
 def _copies(prefix: KeyValues, tails: Sequence[Tokens]) -> KeyValues:

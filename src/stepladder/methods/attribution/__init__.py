@@ -1,0 +1,1 @@
+"""Explain: which training rows made the model say what it says."""
