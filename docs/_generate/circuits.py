@@ -14,7 +14,7 @@ from typing import Any
 
 from training_charts import PAGES, draw, lines, point, shown, table, write
 
-from stepladder.core import Finding, Measurement, Method, Record
+from stepladder.core import Baseline, Finding, Measurement, Method, Record
 from stepladder.execution import Budget, Progress
 from stepladder.loop import measure, open_bench
 from stepladder.methods.interpretability.activation_patching import METHOD as activation_patching
@@ -162,7 +162,7 @@ def graph_picture(data: Mapping[str, Any]) -> dict[str, Any]:
 def graph_page(seen: Finding, picture: Mapping[str, Any]) -> None:
     """The first prompt's graph, and the scores."""
     draw(graph(picture), "attribution_graph")
-    rows = [[m.name.replace("_", " "), shown(m, percent=False), _baseline(m, "", 1), str(m.n)] for m in seen.measurements]
+    rows = [[m.name.replace("_", " "), _percent(m), _percent(m.baseline), str(m.n)] for m in seen.measurements]
     write("attribution_graph", table("measurement|graph|random features|prompts", rows))
 
 
@@ -254,10 +254,18 @@ def heat(cells: Sequence[Sequence[Any]], x: str, y: str, title: str, row: int = 
     )
 
 
+def _percent(m: Measurement | Baseline | None) -> str:
+    """In percent, with two decimals."""
+    if m is None or m.value is None:
+        return ""
+    ends = f" [{100 * m.interval.low:.2f}, {100 * m.interval.high:.2f}]" if m.interval else ""
+    return f"{100 * m.value:.2f}%{ends}"
+
+
 def _baseline(m: Measurement, unit: str = "", scale: float = 100) -> str:
     if m.baseline is None or m.baseline.value is None:
         return ""
-    digits = 3 if scale == 1 and abs(m.baseline.value) < 0.1 else 2 if scale == 1 else 0
+    digits = 2 if scale == 1 else 0
     low = m.baseline.interval
     ends = f" [{scale * low.low:.{digits}f}, {scale * low.high:.{digits}f}]" if low else ""
     return f"{scale * m.baseline.value:.{digits}f}{unit}{ends}"
