@@ -1,11 +1,11 @@
 """The stages of a rung, in order; each is one technique on one of the rung's models.
 
     find            attack_library on the subject
-    explain         explain_success: what inside the subject separates success from refusal, and whether it decides
     best_of_n       best_of_n on the subject
     assess          behaviour_battery on the subject
     strengthen      adversarial_training on what was found          -> an adapter, hence the trained model
     find_trained    attack_library on the trained model
+    explain         explain_success on the trained model (or the subject): what separates success from refusal inside it
     safeguards      constitutional_classifiers on what still got through -> a guard
     find_again      attack_library on the guarded trained model; the guard that answers an attack never saw its family
     best_of_n_again best_of_n on the same
@@ -26,13 +26,14 @@ from stepladder.core import Access, ChatModel
 from stepladder.loop.helper_check import METHOD as HELPER_CHECK
 from stepladder.loop.measure import Bench, Measured, measure
 from stepladder.methods import get_method
+from stepladder.methods.interpretability.explain_success import Config as Explain
 from stepladder.methods.red_teaming.attack_library import Config as Attacks
 from stepladder.methods.red_teaming.best_of_n import Config as Tries
 from stepladder.methods.safeguards import GuardedModel, load_guard
 from stepladder.models import LocalModel
 
-ATTACKS, TRIES = Attacks(per_category=3), Tries(per_category=1)
-"""Fewer behaviours than a technique alone would take: a rung makes three passes over the attacks and two over the tries."""
+ATTACKS, TRIES, EXPLAIN = Attacks(per_category=3), Tries(per_category=1), Explain(rows=160, checked=16, controls=2)
+"""Less than a technique alone would take: a rung makes three passes over the attacks and two over the tries."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,6 @@ def run_stages(bench: Bench) -> Staged:
     """All stages on the bench's subject."""
     library, best_of_n, battery = (get_method(name) for name in ("attack_library", "best_of_n", "behaviour_battery"))
     stages = {"find": measure(bench, library, ATTACKS)}
-    if isinstance(bench.subject, LocalModel):
-        stages["explain"] = measure(bench, get_method("explain_success"), inputs={"attack_library": stages["find"]})
     stages["best_of_n"] = measure(bench, best_of_n, TRIES)
     stages["assess"] = measure(bench, battery)
     trained, left_out = bench, []
@@ -65,6 +64,8 @@ def run_stages(bench: Bench) -> Staged:
             f"{bench.subject.name} gives no weights, so it was not trained: the guard stands before it as it is."
         )
     found = stages.get("find_trained", stages["find"])
+    if isinstance(trained.subject, LocalModel):
+        stages["explain"] = measure(trained, get_method("explain_success"), EXPLAIN, inputs={"attack_library": found})
     stages["safeguards"] = measure(trained, get_method("constitutional_classifiers"), inputs={"attack_library": found})
     guarded = replace(trained, subject=guard_subject(trained, stages["safeguards"]))
     stages["find_again"] = measure(guarded, library, ATTACKS)

@@ -66,7 +66,7 @@ class GateRow(NamedTuple):
 class ReportInput:
     """All that a report shows. Findings, records and verdicts are keyed by stage; a missing stage is said, not hidden.
 
-    The stages of a rung are ``find``, ``explain``, ``best_of_n``, ``assess``, ``strengthen``, ``find_trained``,
+    The stages of a rung are ``find``, ``best_of_n``, ``assess``, ``strengthen``, ``find_trained``, ``explain``,
     ``safeguards``, the same attacks on the guarded model (``find_again``, ``best_of_n_again``), ``assess_again``, ``audit``,
     ``reader_check``, ``helper_check`` and, for all of it, ``overall``; any other stage is shown among the measurements.
     `certificate`, `portfolio` and `calibrated` (what calibration says of each detection) are the loop's, as plain values.
