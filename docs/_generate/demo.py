@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from stepladder.core import Finding, Measurement
-from stepladder.report import Report, charts, comparison, read_report
+from stepladder.report import Report, charts, comparison, read_report, rung_sections
 
 PAGES = Path(__file__).resolve().parents[1] / "methods"
 
@@ -26,6 +26,27 @@ def main(path: Path) -> None:
     _write("attack_library", _attack_table(report) + _source(report))
     _write("best_of_n", _tries_table(report) + _source(report))
     _write("constitutional_classifiers", _guard_table(report.findings["safeguards"]) + _source(report))
+    _write("explain_success_loop", _explain_table(report) + _source(report))
+
+
+def _explain_table(report: Report) -> str:
+    """What the rung's own explanation says, as the report shows it."""
+    head = "| quantity | value, interval | n | at random |\n|---|---|---|---|\n"
+    rows = rung_sections.explanation(report.findings)
+    return head + "".join(
+        f"| {row.name} | {_number(row.measured)} | {row.measured.n} | {_random(row.measured)} |\n" for row in rows
+    )
+
+
+def _number(m: Measurement) -> str:
+    if m.value is None:
+        return f"unmeasured: {m.reason}"
+    ends = "no interval" if m.interval is None else f"[{m.interval.low:.2f}, {m.interval.high:.2f}]"
+    return f"{m.value:.2f} {ends}"
+
+
+def _random(m: Measurement) -> str:
+    return "" if m.baseline is None or m.baseline.value is None else f"{m.baseline.value:.2f} ({m.baseline.name})"
 
 
 def _draw(name: str, spec: charts.Spec) -> None:

@@ -68,7 +68,7 @@ def _rates(whole: Finding) -> Sequence[Measurement]:
 
 
 EXPLAINED = {
-    "separation": "Tells success from refusal by",
+    "separation": "Tells success from refusal",
     "log_odds_change": "Log-odds of complying, pushed",
     "ablation_effect": "Log-odds towards the other outcome, taken away",
     "success_change": "Success, pushed",
@@ -79,7 +79,7 @@ EXPLAINED = {
 def explanation(findings: Mapping[str, Finding]) -> tuple[Row, ...]:
     """What separates the attacks that got through from those that did not, and what changing it does."""
     return tuple(
-        Row(f"{title}: {label_words(_shown(m))}" if m.labels else title, m)
+        Row(f"{title}; {label_words(_shown(m))}" if m.labels else title, m)
         for name, title in EXPLAINED.items()
         for m in _select(findings, "explain", name)
         if m.labels.get("scope", "all attacks") == "all attacks"
