@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -24,6 +26,14 @@ from stepladder.stats import ppi_mean
 
 CATEGORIES = [f"c{i}" for i in range(12)]
 USUAL = 0.05
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_collections() -> Iterator[None]:
+    """statsmodels collects garbage at every call, which takes a second once a test process is large."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "collect", lambda *_: 0)
+        yield
 
 
 def honest(seed: int, error: float = USUAL, per_cell: int = 6) -> list[Judged]:

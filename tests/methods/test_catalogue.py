@@ -18,12 +18,21 @@ from stepladder.store import open_store
 
 DOCS = Path(__file__).parents[2] / "docs" / "methods"
 SMALL: dict[str, dict[str, Any]] = {
-    "adversarial_training": {"rounds": 2, "rows": 16, "benign": 16, "search": 8},
+    "attack_library": {"per_category": 3, "ordinary": 40},
+    "adversarial_training": {"rounds": 2, "rows": 8, "benign": 8, "search": 8, "ordinary": 8},
+    "constitutional_ai": {"revisions": 24, "preferences": 12},
     "influence": {"rows": str(Path(__file__).parent / "attribution" / "rows.jsonl")},
     "concept_steering": {"items": 16, "strengths": (-1.0, 1.0), "random_directions": 1, "fluency_prompts": 2},
     "concept_probes": {"per_topic": 10, "layers": 2},
     "feature_labels": {"tokens": 4000, "latents": 64, "k": 4, "steps": 20, "features": 4, "windows": 8, "pages": 1},
-    "unlearning": {"algorithms": ("npo", "task_vector"), "authors": 6, "forgotten": 3, "epochs": 3, "unlearn_epochs": 2},
+    "unlearning": {
+        "algorithms": ("npo", "task_vector"),
+        "authors": 6,
+        "forgotten": 3,
+        "epochs": 2,
+        "unlearn_epochs": 1,
+        "relearn_epochs": (1,),
+    },
     "process_outcome": {"seeds": 2, "problems": 32, "test_problems": 8},
     "reward_overoptimisation": {"seeds": 2, "steps": 50},
     "activation_patching": {"task": "repeats"},

@@ -1,3 +1,5 @@
+import gc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,6 +22,14 @@ def brute_force(p, method):
         scaled = [m * p[k] / (i + 1) for i, k in enumerate(order)]
         adjusted[order] = np.minimum.accumulate(scaled[::-1])[::-1]
     return np.minimum(1, adjusted)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_collections():
+    """statsmodels collects garbage at every call, which takes a second once a test process is large."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "collect", lambda *_: 0)
+        yield
 
 
 @given(p_values, st.sampled_from(["holm", "fdr_bh", "bonferroni"]))
