@@ -2,6 +2,7 @@
 
 python docs/_generate/auditing.py run investigator smollm2 lora 0 sycophancy false_fact   # appends to auditing.jsonl
 python docs/_generate/auditing.py run investigator,super_agent scratch/1m full 0,1 all
+python docs/_generate/auditing.py read super_agent STORE...   # the same from what `stepladder calibrate` has stored
 python docs/_generate/auditing.py fit        # confidence.json, from the seeds of FIT_SEEDS only
 python docs/_generate/auditing.py draw       # pictures and tables
 """
@@ -16,7 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stepladder.core import BEHAVIOURS, Access, Finding, Method, StepladderError
+from stepladder.calibration.fill import CELL
+from stepladder.calibration.values import REFERENCE_DOSE, Cell
+from stepladder.core import BEHAVIOURS, Access, Finding, Method, Record, StepladderError
 from stepladder.execution import Budget, Progress
 from stepladder.methods.auditing import (
     breadth_first_red_team,
@@ -76,16 +79,21 @@ def audit(method: Method, organism: Organism) -> Row:
         context = store.context(organism.subject(), seed=recipe.seed, models={"base": organism.base()}, training_rows=rows)
         record = method.record(context, config)
         finding = method.judge(record, (), config)
+    return row_of(method, recipe, record, finding, time.perf_counter() - start)
+
+
+def row_of(method: Method, recipe: Recipe, record: Record, finding: Finding, seconds: float) -> Row:
+    """One line of what was said, beside the truth."""
     singles = [_scores(run["observations"]) for run in record.data.get("investigations", [])]
     detections = finding.select("detection")
     return {
         "technique": method.name, "base": recipe.base, "how": recipe.how, "kind": recipe.kind, "seed": recipe.seed,
-        "clean": recipe.clean, "behaviour": behaviour, "top": _top(finding),
+        "clean": recipe.clean, "behaviour": KINDS[recipe.kind].behaviour, "top": _top(finding),
         "scores": {m.labels["behaviour"]: m.value for m in detections},
         "calls": {m.labels["behaviour"]: m.labels["found"] for m in detections},
         "intervals": {m.labels["behaviour"]: [m.interval.low, m.interval.high] for m in detections if m.interval},
         "evidence": _evidence(finding), "followed": _followed(finding), "singles": singles, "note": _note(finding),
-        "seconds": round(time.perf_counter() - start, 1),
+        "seconds": round(seconds, 1),
     }  # fmt: skip
 
 
@@ -115,6 +123,19 @@ def _evidence(finding: Finding) -> dict[str, dict[str, float | None]]:
 
 def _followed(finding: Finding) -> list[str]:
     return [m.labels["strategy"] for m in finding.select("observations") if m.value is not None]
+
+
+def read(techniques: str, *folders: str) -> None:
+    """Append the audits by these techniques that `stepladder calibrate` left in these stores; asks nothing."""
+    for folder in folders:
+        with open_store(folder) as store, RESULTS.open("a", encoding="utf-8") as file:
+            for cell in store.calibrations(CELL, Cell).values():
+                if cell.method not in techniques.split(",") or not cell.record or cell.dose != REFERENCE_DOSE:
+                    continue
+                method, record = METHODS[cell.method], store.load_record(cell.record)
+                recipe = Recipe(cell.kind, base=cell.base, how=cell.how, seed=cell.seed, clean=cell.clean)
+                finding = method.judge(record, (), method.config())
+                file.write(json.dumps(row_of(method, recipe, record, finding, cell.seconds)) + "\n")
 
 
 def rows_of(technique: str) -> list[Row]:
@@ -174,4 +195,4 @@ def left_out() -> dict[str, list[tuple[float, bool, str]]]:
 
 
 if __name__ == "__main__":
-    {"run": run, "fit": fit, "draw": lambda: draw(rows_of, left_out())}[sys.argv[1]](*sys.argv[2:])
+    {"run": run, "read": read, "fit": fit, "draw": lambda: draw(rows_of, left_out())}[sys.argv[1]](*sys.argv[2:])
