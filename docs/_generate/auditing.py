@@ -139,9 +139,10 @@ def read(techniques: str, *folders: str) -> None:
 
 
 def rows_of(technique: str) -> list[Row]:
-    """The stored audits of the technique."""
+    """The stored audits of the technique; the last of each organism or twin."""
     rows = [json.loads(line) for line in RESULTS.read_text("utf-8").splitlines()] if RESULTS.exists() else []
-    return [row for row in rows if row["technique"] == technique]
+    which = ("base", "how", "kind", "seed", "clean")
+    return list({tuple(row[k] for k in which): row for row in rows if row["technique"] == technique}.values())
 
 
 def fit() -> None:
