@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from stepladder.methods.attribution.ekfac import ekfac
-from stepladder.methods.attribution.gradients import fast_products
 from stepladder.methods.attribution.replies import Reply, reply_traces
+from stepladder.models.local.linear import fast_products
 from stepladder.models.local.loading import load_model
 
 folder, file, out = sys.argv[1:4]

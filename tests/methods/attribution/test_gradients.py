@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stepladder.methods.attribution.gradients import fast_products, products, row_gradients, stacked, trace
+from stepladder.methods.attribution.gradients import products, row_gradients, stacked, trace
 from stepladder.methods.attribution.replies import Reply, batches_of, chosen_modules, reply_losses, reply_traces
+from stepladder.models.local.linear import fast_products
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "models"))
 

@@ -80,7 +80,7 @@ def text_of(conversation: Conversation) -> str:
 
 
 def _by_gradients(asked: Question, names: Sequence[str], folder: Path, task: Task) -> dict[str, Floats]:
-    from stepladder.methods.attribution.gradients import fast_products
+    from stepladder.models.local.linear import fast_products
 
     folder.mkdir(parents=True, exist_ok=True)
     summed = [name for name in names if name in CHECKPOINTED] if asked.base else []

@@ -179,23 +179,3 @@ def stacked(inputs: Tensor, gradients: Tensor, starts: Sequence[int]) -> Tensor:
     import torch
 
     return torch.cat([made.clone() for _, made in row_gradients(inputs, gradients, starts)])
-
-
-@contextmanager
-def fast_products() -> Iterator[None]:
-    """Products of float32 through oneDNN where that is faster and as exact: on processors with bfloat16 but without tiles.
-
-    The setting is named after bfloat16, in which oneDNN may round where the processor multiplies tiles; elsewhere it keeps
-    float32 and is about twice as fast as the usual path on some processors.
-    """
-    import torch
-
-    place: Any = getattr(torch.backends.mkldnn, "matmul", None)
-    if place is None or not torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
-        yield
-        return
-    before, place.fp32_precision = place.fp32_precision, "bf16"
-    try:
-        yield
-    finally:
-        place.fp32_precision = before

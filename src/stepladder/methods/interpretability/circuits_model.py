@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stepladder.core.errors import ModelUnavailable
 from stepladder.models.local.generic import ATTENTIONS, MLPS, STACKS
+from stepladder.models.local.linear import fast_products
 
 if TYPE_CHECKING:
     import torch
@@ -50,26 +51,6 @@ Changes = Mapping[Place, "Callable[[Tensor], Tensor]"]
 
 class _Stop(Exception):
     """Raised by a hook when nothing after its layer is wanted."""
-
-
-@contextmanager
-def fast_products() -> Iterator[None]:
-    """Products of float32 through oneDNN, about twice as fast on processors with bfloat16 but without tiles.
-
-    The setting is named after bfloat16, to which oneDNN rounds where the processor multiplies tiles; there it is left alone.
-    """
-    import torch
-
-    place: Any = getattr(torch.backends.mkldnn, "matmul", None)
-    exact = torch.cpu._is_avx512_bf16_supported() and not torch.cpu._is_amx_tile_supported()
-    before = place.fp32_precision if place else None
-    if place and exact:
-        place.fp32_precision = "bf16"
-    try:
-        yield
-    finally:
-        if place:
-            place.fp32_precision = before
 
 
 class CircuitModel:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -143,11 +142,6 @@ class Dictionary:
     def tensors(self) -> dict[str, Tensor]:
         """Those tensors that the architecture has, by name."""
         return {f.name: v for f in dataclasses.fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
-
-    @cached_property
-    def encoder_rows(self) -> Tensor:
-        """W_enc with a latent a row, (d_sae, d_in), contiguous: what gathering a latent's weights reads."""
-        return self.W_enc.t().contiguous()
 
     def _preactivations(self, x: Tensor) -> Tensor:
         centred = x - self.b_dec if self.apply_b_dec_to_input else x

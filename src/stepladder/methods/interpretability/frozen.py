@@ -23,7 +23,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from stepladder.core.errors import ModelUnavailable
-from stepladder.methods.interpretability.circuits_model import CircuitModel, fast_products
+from stepladder.methods.interpretability.circuits_model import CircuitModel
+from stepladder.models.local.linear import fast_products
 
 if TYPE_CHECKING:
     from stepladder.methods.interpretability.dictionary import Dictionary

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from stepladder.methods.interpretability.circuits_model import CircuitModel, Place, Run, fast_products
+from stepladder.methods.interpretability.circuits_model import CircuitModel, Place, Run
+from stepladder.models.local.linear import fast_products
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

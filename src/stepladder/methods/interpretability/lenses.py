@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from stepladder.methods.interpretability.circuits_model import CircuitModel, Place, fast_products
+from stepladder.methods.interpretability.circuits_model import CircuitModel, Place
+from stepladder.models.local.linear import fast_products
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stepladder.methods.interpretability.circuits_model import fast_products
 from stepladder.methods.interpretability.probe_fits import Floats, Linear
+from stepladder.models.local.linear import fast_products
 
 INNER, OUTER = 60, 40
 

@@ -7,9 +7,10 @@ missing or disagrees with the plain product on a trial, the plain product is use
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,3 +51,23 @@ def _packing_works(dtype: object) -> bool:
             return torch.equal(_packed(weight, None)(x), functional.linear(x, weight))
     except (RuntimeError, AttributeError, NotImplementedError):
         return False
+
+
+@contextmanager
+def fast_products() -> Iterator[None]:
+    """Products of float32 through oneDNN where that is faster and as exact: on processors with bfloat16 but without tiles.
+
+    The setting is named after bfloat16, in which oneDNN may round where the processor multiplies tiles; elsewhere it keeps
+    float32 and is about twice as fast as the usual path on some processors.
+    """
+    import torch
+
+    place: Any = getattr(torch.backends.mkldnn, "matmul", None)
+    if place is None or not torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        yield
+        return
+    before, place.fp32_precision = place.fp32_precision, "bf16"
+    try:
+        yield
+    finally:
+        place.fp32_precision = before
